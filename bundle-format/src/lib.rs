@@ -1,0 +1,1 @@
+//! The signed container: manifest, canonical zip, signatures, verification.

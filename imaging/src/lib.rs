@@ -1,0 +1,1 @@
+//! What a medical image is: volumes, geometry, NIfTI, resampling.

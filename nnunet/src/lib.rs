@@ -1,0 +1,1 @@
+//! nnU-Net's method as pure functions: plans, preprocessing, sliding window, uncertainty, evaluation.

@@ -1,0 +1,1 @@
+//! Cross-crate tests, and the phantoms they and the demo share.

@@ -1,0 +1,3 @@
+//! Trains nnU-Nets with cyclic checkpoints on libtorch and exports them as bundles.
+
+fn main() {}
