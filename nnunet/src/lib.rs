@@ -1,1 +1,10 @@
 //! nnU-Net's method as pure functions: plans, preprocessing, sliding window, uncertainty, evaluation.
+//!
+//! This crate does no I/O, prints nothing, reads no clock and no environment, and is handed its random generator.
+//! `trainer` and `runtime` put a thin shell of files, threads and native libraries around it.
+
+pub mod dataset;
+pub mod fold;
+pub mod pipeline;
+pub mod plans;
+pub mod topology;

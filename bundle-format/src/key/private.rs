@@ -1,0 +1,110 @@
+//! Private keys: made, read, written and used for signing.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use p256::ecdsa::Signature;
+use p256::ecdsa::signature::Signer;
+use p256::elliptic_curve::Generate;
+use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
+use tempfile::Builder;
+
+use super::{KeyError, PublicKey};
+use crate::error::BundleError;
+
+const MAX_PEM_BYTES: usize = 16 << 10;
+const ENCRYPTED_LABEL: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+
+/// A P-256 private key. Its memory is wiped when it is dropped.
+pub struct SigningKey {
+    key: p256::ecdsa::SigningKey,
+}
+
+impl std::fmt::Debug for SigningKey {
+    /// Shows the public half only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({})", self.public_key().key_id())
+    }
+}
+
+impl SigningKey {
+    /// Makes a new key from the system's randomness.
+    pub fn generate() -> Self {
+        Self {
+            key: p256::ecdsa::SigningKey::generate(),
+        }
+    }
+
+    /// Reads a PKCS#8 in PEM form, encrypted or not.
+    ///
+    /// The passphrase of a plain key is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::PrivatePem`] for any other text, [`KeyError::PassphraseMissing`]
+    /// and [`KeyError::PassphraseWrong`] for an encrypted key.
+    pub fn from_pem(pem: &str, passphrase: Option<&str>) -> Result<Self, KeyError> {
+        let pem = pem.trim_ascii();
+        if pem.len() > MAX_PEM_BYTES {
+            return Err(KeyError::PrivatePem);
+        }
+        let key = if pem.starts_with(ENCRYPTED_LABEL) {
+            let passphrase = passphrase.ok_or(KeyError::PassphraseMissing)?;
+            p256::ecdsa::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase)
+                .map_err(|_| KeyError::PassphraseWrong)?
+        } else {
+            p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::PrivatePem)?
+        };
+        Ok(Self { key })
+    }
+
+    /// The PKCS#8 in PEM form, encrypted if there is a passphrase.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::PassphraseEmpty`] if the passphrase is empty.
+    pub fn to_pem(&self, passphrase: Option<&str>) -> Result<String, KeyError> {
+        let pem = match passphrase {
+            Some("") => return Err(KeyError::PassphraseEmpty),
+            Some(passphrase) => self.key.to_pkcs8_encrypted_pem(passphrase, LineEnding::LF),
+            None => self.key.to_pkcs8_pem(LineEnding::LF),
+        };
+        Ok(pem.expect("a private key has a PKCS#8 form").to_string())
+    }
+
+    /// Writes [`SigningKey::to_pem`] to a new file that only its owner can read.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Io`] if `path` exists already or cannot be written;
+    /// [`KeyError::PassphraseEmpty`].
+    pub fn write_pem(&self, path: &Path, passphrase: Option<&str>) -> Result<(), BundleError> {
+        let pem = self.to_pem(passphrase)?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let write = || {
+            let mut file = Builder::new()
+                .permissions(PermissionsExt::from_mode(0o600))
+                .tempfile_in(folder)?;
+            file.write_all(pem.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist_noclobber(path).map_err(|error| error.error)?;
+            Ok(())
+        };
+        write().map_err(BundleError::io(path))
+    }
+
+    /// The public half.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey::new(*self.key.verifying_key())
+    }
+
+    /// The signature over `message`, with the nonce of RFC 6979 and the lower s.
+    pub(crate) fn sign(&self, message: &[u8]) -> Signature {
+        let signature: Signature = self.key.sign(message);
+        signature.normalize_s()
+    }
+}

@@ -1,0 +1,80 @@
+//! Public keys and their ids.
+
+use std::fmt;
+
+use p256::ecdsa::VerifyingKey;
+use p256::ecdsa::signature::Verifier;
+use p256::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
+
+use super::KeyError;
+use crate::digest::Digest;
+use crate::entry_path::EntryPath;
+use crate::manifest::SIGNATURES_FOLDER;
+
+/// Longest PEM text that is looked at; a P-256 key takes 178 bytes.
+const MAX_PEM_BYTES: usize = 16 << 10;
+
+/// Which key: the SHA-256 of its DER-encoded SPKI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(pub(crate) Digest);
+
+impl KeyId {
+    /// The entry that holds this key's signature.
+    pub fn signature_path(&self) -> EntryPath {
+        let id = self.to_string();
+        EntryPath::new(format!("{SIGNATURES_FOLDER}/{}.sig", &id[..16]))
+            .expect("hexadecimal digits keep the grammar of names")
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A P-256 public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    key: VerifyingKey,
+}
+
+impl PublicKey {
+    pub(super) fn new(key: VerifyingKey) -> Self {
+        Self { key }
+    }
+
+    /// Reads an SPKI in PEM form.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::PublicPem`] for every other text, also for keys on other curves.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        if pem.len() > MAX_PEM_BYTES {
+            return Err(KeyError::PublicPem);
+        }
+        let key = VerifyingKey::from_public_key_pem(pem.trim_ascii());
+        key.map(Self::new).map_err(|_| KeyError::PublicPem)
+    }
+
+    /// The SPKI in PEM form: 64 columns, a newline at the end.
+    pub fn to_pem(&self) -> String {
+        (self.key.to_public_key_pem(LineEnding::LF)).expect("a point on the curve has an SPKI")
+    }
+
+    /// The key's identity.
+    pub fn key_id(&self) -> KeyId {
+        let der = (self.key.to_public_key_der()).expect("a point on the curve has an SPKI");
+        KeyId(Digest::of(der.as_bytes()))
+    }
+
+    /// What OMS calls the hint: the digest of the PEM text.
+    pub(crate) fn hint(&self) -> Digest {
+        Digest::of(self.to_pem().as_bytes())
+    }
+
+    /// Whether `signature` is this key's over `message`.
+    pub(crate) fn accepts(&self, message: &[u8], signature: &p256::ecdsa::Signature) -> bool {
+        self.key.verify(message, signature).is_ok()
+    }
+}
