@@ -58,11 +58,7 @@ impl Balls {
     pub fn write(&self, raw: &Path) -> Result<PathBuf, WriteError> {
         let dataset = RawDataset::create(raw, self.name, &["background", "large", "small"])?;
         for index in 0..self.n_training + self.n_test {
-            let part = if index < self.n_training {
-                Part::Training
-            } else {
-                Part::Test
-            };
+            let part = if index < self.n_training { Part::Training } else { Part::Test };
             let (image, reference) = self.draw(index);
             dataset.add(part, &format!("balls_{index:03}"), &image, &reference)?;
         }
@@ -77,8 +73,7 @@ impl Balls {
     pub fn draw(&self, index: usize) -> (Volume<f32>, Volume<u8>) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(index as u64);
-        let size_mm: [f64; 3] =
-            std::array::from_fn(|axis| self.shape[axis] as f64 * self.spacing_mm[axis]);
+        let size_mm: [f64; 3] = std::array::from_fn(|axis| self.shape[axis] as f64 * self.spacing_mm[axis]);
         let shortest = size_mm.into_iter().fold(f64::INFINITY, f64::min);
         let large = Ball::random(size_mm, [0.35, 0.65], 0.28 * shortest, &mut rng);
         let small = Ball::random(size_mm, [0.15, 0.85], 0.14 * shortest, &mut rng);
@@ -86,8 +81,7 @@ impl Balls {
         let mut image = Array3::<f32>::zeros(self.shape);
         let mut reference = Array3::<u8>::zeros(self.shape);
         for ((z, y, x), label) in reference.indexed_iter_mut() {
-            let point: [f64; 3] =
-                std::array::from_fn(|axis| ([z, y, x][axis] as f64 + 0.5) * self.spacing_mm[axis]);
+            let point: [f64; 3] = std::array::from_fn(|axis| ([z, y, x][axis] as f64 + 0.5) * self.spacing_mm[axis]);
             *label = match (small.contains(point), large.contains(point)) {
                 (true, _) => 2,
                 (false, true) => 1,
@@ -101,14 +95,8 @@ impl Balls {
         }
         let spacing = Spacing::new(self.spacing_mm).expect("the caller gives positive spacings");
         let geometry = Geometry::axis_aligned(self.shape, spacing, Dimensionality::Three);
-        let reference = Volume {
-            voxels: reference,
-            geometry: geometry.clone(),
-        };
-        let image = Volume {
-            voxels: image,
-            geometry,
-        };
+        let reference = Volume { voxels: reference, geometry: geometry.clone() };
+        let image = Volume { voxels: image, geometry };
         (image, reference)
     }
 }
@@ -130,9 +118,7 @@ impl Ball {
     }
 
     fn contains(&self, point: [f64; 3]) -> bool {
-        let squared: f64 = (0..3)
-            .map(|axis| (point[axis] - self.center[axis]).powi(2))
-            .sum();
+        let squared: f64 = (0..3).map(|axis| (point[axis] - self.center[axis]).powi(2)).sum();
         squared < self.radius.powi(2)
     }
 }

@@ -71,10 +71,7 @@ impl RawDataset {
                 fs::create_dir_all(folder.join(inner))?;
             }
         }
-        Ok(Self {
-            folder,
-            labels: labels.to_vec(),
-        })
+        Ok(Self { folder, labels: labels.to_vec() })
     }
 
     /// Writes one case.
@@ -82,13 +79,7 @@ impl RawDataset {
     /// # Errors
     ///
     /// [`WriteError::Nifti`] if a file cannot be written.
-    pub fn add(
-        &self,
-        part: Part,
-        case: &str,
-        image: &Volume<f32>,
-        reference: &Volume<u8>,
-    ) -> Result<(), WriteError> {
+    pub fn add(&self, part: Part, case: &str, image: &Volume<f32>, reference: &Volume<u8>) -> Result<(), WriteError> {
         let [images, references] = part.folders();
         let image_path = self.folder.join(images).join(format!("{case}_0000.nii.gz"));
         nifti::write_map(&image_path, image)?;
@@ -103,12 +94,8 @@ impl RawDataset {
     ///
     /// [`WriteError::File`] if it cannot be written.
     pub fn finish(self, n_training: usize) -> Result<PathBuf, WriteError> {
-        let labels: Map<String, Value> = self
-            .labels
-            .iter()
-            .enumerate()
-            .map(|(value, name)| ((*name).to_owned(), json!(value)))
-            .collect();
+        let labels: Map<String, Value> =
+            self.labels.iter().enumerate().map(|(value, name)| ((*name).to_owned(), json!(value))).collect();
         let dataset = json!({
             "channel_names": { "0": "MRI" },
             "labels": labels,

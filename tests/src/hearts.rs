@@ -47,11 +47,7 @@ impl Hearts {
     pub fn write(&self, raw: &Path) -> Result<PathBuf, WriteError> {
         let dataset = RawDataset::create(raw, Self::NAME, &["background", "myocardium"])?;
         for index in 0..self.n_training + self.n_test {
-            let part = if index < self.n_training {
-                Part::Training
-            } else {
-                Part::Test
-            };
+            let part = if index < self.n_training { Part::Training } else { Part::Test };
             let heart = Heart::draw(index, self.seed);
             dataset.add(part, &case_name(index), &heart.image, &heart.reference)?;
         }
@@ -108,14 +104,8 @@ impl Heart {
         let spacing = Spacing::new([1.0, SPACING_MM, SPACING_MM]).expect("a positive constant");
         let geometry = Geometry::axis_aligned(shape, spacing, Dimensionality::Two);
         Self {
-            image: Volume {
-                voxels: image,
-                geometry: geometry.clone(),
-            },
-            reference: Volume {
-                voxels: reference,
-                geometry,
-            },
+            image: Volume { voxels: image, geometry: geometry.clone() },
+            reference: Volume { voxels: reference, geometry },
         }
     }
 }
@@ -130,10 +120,7 @@ struct Pixel {
 
 impl Pixel {
     fn sample(anatomy: &Anatomy, brightness: &Brightness, x: usize, y: usize) -> Self {
-        let mut pixel = Self {
-            brightness: 0.0,
-            myocardium: 0.0,
-        };
+        let mut pixel = Self { brightness: 0.0, myocardium: 0.0 };
         let weight = 1.0 / (N_SAMPLES * N_SAMPLES) as f64;
         let offset = |k: usize| (k as f64 + 0.5) / N_SAMPLES as f64 - 0.5;
         for sub_y in 0..N_SAMPLES {

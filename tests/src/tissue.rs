@@ -79,11 +79,7 @@ impl Brightness {
             _ => rng.random_range(0.22..0.35),
         };
         let myocardium = rng.random_range(0.6..0.72);
-        let blood = if rng.random_bool(0.5) {
-            myocardium - contrast
-        } else {
-            myocardium + contrast
-        };
+        let blood = if rng.random_bool(0.5) { myocardium - contrast } else { myocardium + contrast };
         Self {
             fat: rng.random_range(0.85..1.0),
             muscle: myocardium - contrast * rng.random_range(0.8..1.2),
@@ -139,8 +135,8 @@ impl Anatomy {
             Difficulty::ThinRing => rng.random_range(2.0..2.8),
             _ => rng.random_range(5.0..8.0),
         };
-        let opening = (difficulty == Difficulty::PartialRing)
-            .then(|| (rng.random_range(0.0..TAU), rng.random_range(0.4..0.9)));
+        let opening =
+            (difficulty == Difficulty::PartialRing).then(|| (rng.random_range(0.0..TAU), rng.random_range(0.4..0.9)));
         let mut papillary = || {
             let angle = rng.random_range(0.0..TAU);
             let distance = inner_radius * rng.random_range(0.45..0.6);
@@ -164,8 +160,7 @@ impl Anatomy {
 
     /// The tissue at `(x, y)`.
     pub(crate) fn tissue(&self, x: f64, y: f64) -> Tissue {
-        self.heart(x - self.center[0], y - self.center[1])
-            .unwrap_or_else(|| self.chest(x - 64.0, y - 64.0))
+        self.heart(x - self.center[0], y - self.center[1]).unwrap_or_else(|| self.chest(x - 64.0, y - 64.0))
     }
 
     /// The tissue at `(x, y)` relative to the heart's center, if it is heart.
@@ -173,13 +168,11 @@ impl Anatomy {
         let angle = y.atan2(x);
         let radius = x.hypot(y);
         let [second, third] = self.harmonics;
-        let wobble =
-            second.0 * (2.0 * angle + second.1).cos() + third.0 * (3.0 * angle + third.1).cos();
+        let wobble = second.0 * (2.0 * angle + second.1).cos() + third.0 * (3.0 * angle + third.1).cos();
         let inner = self.inner_radius * (1.0 + wobble);
         let wall = self.wall * (1.0 + self.unevenness.0 * (angle + self.unevenness.1).cos());
         if radius < inner {
-            let in_papillary =
-                |(center, size): ([f64; 2], f64)| (x - center[0]).hypot(y - center[1]) < size;
+            let in_papillary = |(center, size): ([f64; 2], f64)| (x - center[0]).hypot(y - center[1]) < size;
             return Some(if self.papillary.into_iter().any(in_papillary) {
                 Tissue::OtherHeartMuscle
             } else {
@@ -187,11 +180,7 @@ impl Anatomy {
             });
         }
         if radius < inner + wall {
-            return Some(if self.is_open(angle) {
-                Tissue::Blood
-            } else {
-                Tissue::Myocardium
-            });
+            return Some(if self.is_open(angle) { Tissue::Blood } else { Tissue::Myocardium });
         }
         self.right_ventricle(x, y)
     }

@@ -69,17 +69,11 @@ impl Workspace {
             .iter()
             .map(|id| name_of_id[id.as_str().unwrap()].clone())
             .collect();
-        Self {
-            dependencies,
-            default_members,
-        }
+        Self { dependencies, default_members }
     }
 
     fn edges(&self) -> impl Iterator<Item = (&str, &str, Kind)> {
-        self.dependencies.iter().flat_map(|(from, to)| {
-            to.iter()
-                .map(|(to, kind)| (from.as_str(), to.as_str(), *kind))
-        })
+        self.dependencies.iter().flat_map(|(from, to)| to.iter().map(|(to, kind)| (from.as_str(), to.as_str(), *kind)))
     }
 }
 
@@ -92,10 +86,7 @@ fn no_edge_exists_that_the_architecture_does_not_name() {
     named.sort_unstable();
     assert_eq!(members, named);
     for (from, to, _) in workspace.edges() {
-        assert!(
-            !allowed.contains_key(to) || allowed[from].contains(&to),
-            "`{from}` must not depend on `{to}`"
-        );
+        assert!(!allowed.contains_key(to) || allowed[from].contains(&to), "`{from}` must not depend on `{to}`");
     }
 }
 
@@ -113,11 +104,7 @@ fn the_phantoms_need_only_imaging() {
 fn libtorch_and_onnx_runtime_have_one_owner_each() {
     let workspace = Workspace::read();
     for (foreign, owner) in OWNERS {
-        let users: Vec<_> = workspace
-            .edges()
-            .filter(|(_, to, _)| *to == foreign)
-            .map(|(from, _, _)| from)
-            .collect();
+        let users: Vec<_> = workspace.edges().filter(|(_, to, _)| *to == foreign).map(|(from, _, _)| from).collect();
         assert_eq!(users, [owner], "who depends on `{foreign}`");
     }
 }
@@ -127,8 +114,5 @@ fn a_plain_cargo_build_needs_no_libtorch() {
     let workspace = Workspace::read();
     let trainer = "trainer".to_owned();
     assert!(!workspace.default_members.contains(&trainer));
-    assert_eq!(
-        workspace.default_members.len() + 1,
-        workspace.dependencies.len()
-    );
+    assert_eq!(workspace.default_members.len() + 1, workspace.dependencies.len());
 }

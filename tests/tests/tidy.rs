@@ -11,11 +11,7 @@ const MAX_LINES: usize = 500;
 const VAGUE_NAMES: [&str; 4] = ["utils", "helpers", "common", "misc"];
 
 /// Marks of unfinished work, spelled so that this file passes.
-const MARKS: [&str; 3] = [
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("dbg", "!("),
-];
+const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("dbg", "!(")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -62,13 +58,9 @@ fn check(breach: impl Fn(&Path, &str) -> Option<String>) {
 /// The lines of `text` before its inline module of tests.
 fn n_own_lines(text: &str) -> usize {
     let lines: Vec<_> = text.lines().collect();
-    let is_test_module = |pair: &[&str]| {
-        pair[0] == "#[cfg(test)]" && pair[1].contains("mod tests") && pair[1].ends_with('{')
-    };
-    lines
-        .windows(2)
-        .position(is_test_module)
-        .unwrap_or(lines.len())
+    let is_test_module =
+        |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].contains("mod tests") && pair[1].ends_with('{');
+    lines.windows(2).position(is_test_module).unwrap_or(lines.len())
 }
 
 #[test]
@@ -104,9 +96,7 @@ fn no_line_ends_in_a_blank() {
 fn every_file_is_named_after_what_it_owns() {
     check(|path, _| {
         let stem = path.file_stem()?.to_str()?;
-        VAGUE_NAMES
-            .contains(&stem)
-            .then(|| "the name says nothing".to_owned())
+        VAGUE_NAMES.contains(&stem).then(|| "the name says nothing".to_owned())
     });
 }
 

@@ -58,10 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let deps = args.deps.clone().unwrap_or_else(workspace::deps);
     let components = args.only.map_or(Component::ALL.to_vec(), |only| vec![only]);
     if ensure(&components, &deps)? == 0 {
-        console::say(&format!(
-            "setup: `{}` is complete, nothing fetched",
-            deps.display()
-        ));
+        console::say(&format!("setup: `{}` is complete, nothing fetched", deps.display()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,15 +73,9 @@ pub(crate) fn ensure(components: &[Component], deps: &Path) -> Result<usize> {
             continue;
         }
         let megabytes = wheels.iter().map(|wheel| wheel.size).sum::<u64>() / 1_000_000;
-        let what = format!(
-            "setup: {} ({} wheels, {megabytes} MB) into `{}`",
-            component.name(),
-            wheels.len(),
-            deps.display()
-        );
-        console::step(&what, "fetched, checked, unpacked", || {
-            install(component, wheels, deps, fetch::fetch)
-        })?;
+        let what =
+            format!("setup: {} ({} wheels, {megabytes} MB) into `{}`", component.name(), wheels.len(), deps.display());
+        console::step(&what, "fetched, checked, unpacked", || install(component, wheels, deps, fetch::fetch))?;
         n_installed += 1;
     }
     Ok(n_installed)
@@ -111,8 +102,7 @@ fn install(
     }
     for wheel in wheels {
         let path = fetch(wheel, &downloads)?;
-        unpack::unpack(&path, wheel, &staging)
-            .with_context(|| format!("cannot unpack `{}`", path.display()))?;
+        unpack::unpack(&path, wheel, &staging).with_context(|| format!("cannot unpack `{}`", path.display()))?;
     }
     let stamp = stamp_path(component, deps);
     if stamp.exists() {
@@ -141,11 +131,8 @@ fn stamp_path(component: Component, deps: &Path) -> PathBuf {
 
 /// The folders directly under `.deps/` that `wheels` are unpacked into.
 fn top_folders(wheels: &[Wheel]) -> impl Iterator<Item = &str> {
-    let folders: std::collections::BTreeSet<_> = wheels
-        .iter()
-        .flat_map(|wheel| &wheel.unpack)
-        .filter_map(|rule| rule.to.split('/').next())
-        .collect();
+    let folders: std::collections::BTreeSet<_> =
+        wheels.iter().flat_map(|wheel| &wheel.unpack).filter_map(|rule| rule.to.split('/').next()).collect();
     folders.into_iter()
 }
 
@@ -176,10 +163,8 @@ mod tests {
 
         let library = deps.path().join("native/lib/libx.so");
         assert_eq!(fs::read_to_string(library).unwrap(), "elf");
-        let left: Vec<_> = fs::read_dir(deps.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let left: Vec<_> =
+            fs::read_dir(deps.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         assert_eq!(left.len(), 2, "wheels and staging are gone: {left:?}");
     }
 
@@ -190,11 +175,7 @@ mod tests {
         fs::create_dir_all(deps.path().join("native")).unwrap();
         let stamp = stamp_path(Component::Libtorch, deps.path());
         fs::write(stamp, lock::stamp(std::slice::from_ref(&wheel))).unwrap();
-        assert!(is_complete(
-            Component::Libtorch,
-            std::slice::from_ref(&wheel),
-            deps.path()
-        ));
+        assert!(is_complete(Component::Libtorch, std::slice::from_ref(&wheel), deps.path()));
         wheel.sha256 = "00".repeat(32);
         assert!(!is_complete(Component::Libtorch, &[wheel], deps.path()));
     }

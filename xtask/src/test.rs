@@ -37,11 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             bail!("`{}` failed", workspace::line_of(step));
         }
     }
-    console::say(&format!(
-        "test: all passed in {:.0} s{}",
-        start.elapsed().as_secs_f64(),
-        scope.remark()
-    ));
+    console::say(&format!("test: all passed in {:.0} s{}", start.elapsed().as_secs_f64(), scope.remark()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -54,11 +50,7 @@ enum Scope {
 
 impl Scope {
     fn of(args: &Args) -> Self {
-        if args.without_trainer {
-            Self::WithoutTrainer
-        } else {
-            Self::Everything
-        }
+        if args.without_trainer { Self::WithoutTrainer } else { Self::Everything }
     }
 
     fn components(self) -> &'static [Component] {
@@ -83,23 +75,14 @@ impl Scope {
             Self::Everything => command.args(["--features", "tests/with-trainer"]),
             Self::WithoutTrainer => command.args(["--exclude", "trainer"]),
         };
-        command
-            .args(rest)
-            .env("UNNUNET_PROGRAMS", workspace::target().join("debug"));
+        command.args(rest).env("UNNUNET_PROGRAMS", workspace::target().join("debug"));
         command
     }
 }
 
 /// `cargo nextest run` where it is installed, else `cargo test`.
 fn runner() -> &'static [&'static str] {
-    let nextest = Command::new("cargo")
-        .args(["nextest", "--version"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    if nextest.is_ok_and(|status| status.success()) {
-        &["nextest", "run"]
-    } else {
-        &["test"]
-    }
+    let nextest =
+        Command::new("cargo").args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if nextest.is_ok_and(|status| status.success()) { &["nextest", "run"] } else { &["test"] }
 }

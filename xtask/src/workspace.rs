@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, Result, ensure};
+
+use crate::console;
+
 /// The folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask lies inside the workspace")
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies inside the workspace").to_path_buf()
 }
 
 /// The folder of the native libraries, to which `.cargo/config.toml` points.
@@ -28,6 +29,21 @@ pub(crate) fn cargo() -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(root());
     command
+}
+
+/// Builds both programs with optimization.
+///
+/// # Errors
+///
+/// When one does not compile.
+pub(crate) fn build_release() -> Result<()> {
+    let mut command = cargo();
+    command.args(["build", "--release", "--package", "trainer", "--package", "runtime"]);
+    let line = line_of(&command);
+    console::say(&format!("$ {line}"));
+    let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
+    ensure!(status.success(), "`{line}` ended with {status}");
+    Ok(())
 }
 
 /// `command` as one would type it in the workspace's folder.
@@ -60,9 +76,6 @@ mod tests {
     fn a_printed_command_can_be_pasted_into_a_shell() {
         let mut command = Command::new(root().join("target/release/unnunet"));
         command.args(["predict", "--title", "it's a demo", ""]);
-        assert_eq!(
-            line_of(&command),
-            r"target/release/unnunet predict --title 'it'\''s a demo' ''"
-        );
+        assert_eq!(line_of(&command), r"target/release/unnunet predict --title 'it'\''s a demo' ''");
     }
 }

@@ -157,10 +157,7 @@ impl Manifest {
     /// [`ManifestError`] if the result would not keep the schema.
     pub fn new(draft: ManifestDraft, mut files: Vec<FileEntry>) -> Result<Self, ManifestError> {
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let manifest = Self {
-            draft: draft.sorted(),
-            files,
-        };
+        let manifest = Self { draft: draft.sorted(), files };
         manifest.check()?;
         Ok(manifest)
     }
@@ -236,12 +233,7 @@ impl Manifest {
             match roles.get(&path) {
                 Some(&actual) if actual == expected => {}
                 Some(&actual) => {
-                    return Err(ManifestError::RoleMismatch {
-                        field,
-                        path,
-                        expected,
-                        actual,
-                    });
+                    return Err(ManifestError::RoleMismatch { field, path, expected, actual });
                 }
                 None => return Err(ManifestError::Dangling { field, path }),
             }

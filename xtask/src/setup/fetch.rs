@@ -33,9 +33,7 @@ pub(super) fn fetch(wheel: &Wheel, downloads: &Path) -> Result<PathBuf> {
         .args(["--platform", &wheel.tag, "--dest"])
         .arg(downloads)
         .arg(format!("{}=={}", wheel.name, wheel.version));
-    let output = pip
-        .output()
-        .context("cannot run `python3 -m pip`; install Python 3 with pip")?;
+    let output = pip.output().context("cannot run `python3 -m pip`; install Python 3 with pip")?;
     if !output.status.success() {
         bail!(
             "pip could not fetch {} {}: {}",
@@ -52,10 +50,7 @@ fn check(path: &Path, expected: &str) -> Result<()> {
     let found = sha256_of(path)?;
     if found != expected {
         fs::remove_file(path)?;
-        bail!(
-            "`{}` has SHA-256 {found}, the lock file expects {expected}; it was removed",
-            path.display()
-        );
+        bail!("`{}` has SHA-256 {found}, the lock file expects {expected}; it was removed", path.display());
     }
     Ok(())
 }

@@ -58,19 +58,11 @@ impl Lock {
     /// When it has another format, or is for another kind of machine.
     pub(crate) fn committed() -> Result<Self> {
         let text = include_str!("../../native-libraries.json");
-        let lock: Self =
-            serde_json::from_str(text).context("cannot read `xtask/native-libraries.json`")?;
-        ensure!(
-            lock.format == 1,
-            "`native-libraries.json` has format {}, expected 1",
-            lock.format
-        );
+        let lock: Self = serde_json::from_str(text).context("cannot read `xtask/native-libraries.json`")?;
+        ensure!(lock.format == 1, "`native-libraries.json` has format {}, expected 1", lock.format);
         let here = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
         if lock.platform != here {
-            bail!(
-                "the locked native libraries are for {}, this machine is {here}",
-                lock.platform
-            );
+            bail!("the locked native libraries are for {}, this machine is {here}", lock.platform);
         }
         Ok(lock)
     }

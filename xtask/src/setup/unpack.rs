@@ -96,10 +96,7 @@ pub(super) mod tests {
             size: 0,
             sha256: "11".repeat(32),
             tag: "any".to_owned(),
-            unpack: vec![Rule {
-                from: "pkg/lib/".to_owned(),
-                to: "native/lib/".to_owned(),
-            }],
+            unpack: vec![Rule { from: "pkg/lib/".to_owned(), to: "native/lib/".to_owned() }],
             skip: vec!["pkg/lib/skipped".to_owned()],
             links: BTreeMap::from([("native/lib/libx.so".to_owned(), "libx.so.1".to_owned())]),
         };
@@ -125,11 +122,7 @@ pub(super) mod tests {
 
     #[test]
     fn only_what_the_rules_name_is_unpacked() {
-        let entries = [
-            ("pkg/lib/libx.so.1", "elf"),
-            ("pkg/lib/skipped.so", "elf"),
-            ("pkg/module.py", "python"),
-        ];
+        let entries = [("pkg/lib/libx.so.1", "elf"), ("pkg/lib/skipped.so", "elf"), ("pkg/module.py", "python")];
         assert_eq!(check(&entries).unwrap(), ["libx.so", "libx.so.1"]);
     }
 
