@@ -108,31 +108,16 @@ impl Geometry {
         affine: [[f64; 4]; 4],
         orientation: Orientation,
     ) -> Self {
-        Self {
-            shape,
-            spacing,
-            dimensionality,
-            affine,
-            orientation,
-        }
+        Self { shape, spacing, dimensionality, affine, orientation }
     }
 
     /// A grid whose axes x, y, z run right, anterior and superior from the
     /// world's origin; for phantoms and tests.
     ///
     /// With [`Dimensionality::Two`] the shape's z extent should be 1.
-    pub fn axis_aligned(
-        shape: [usize; 3],
-        spacing: Spacing,
-        dimensionality: Dimensionality,
-    ) -> Self {
+    pub fn axis_aligned(shape: [usize; 3], spacing: Spacing, dimensionality: Dimensionality) -> Self {
         let [z, y, x] = spacing.zyx();
-        let affine = [
-            [x, 0.0, 0.0, 0.0],
-            [0.0, y, 0.0, 0.0],
-            [0.0, 0.0, z, 0.0],
-            [0.0, 0.0, 0.0, 1.0],
-        ];
+        let affine = [[x, 0.0, 0.0, 0.0], [0.0, y, 0.0, 0.0], [0.0, 0.0, z, 0.0], [0.0, 0.0, 0.0, 1.0]];
         let orientation = Orientation {
             version: NiftiVersion::One,
             pixdim: [1.0, x, y, z, 1.0, 1.0, 1.0, 1.0],
@@ -143,13 +128,7 @@ impl Geometry {
             offset: [0.0; 3],
             srow: [affine[0], affine[1], affine[2]],
         };
-        Self {
-            shape,
-            spacing,
-            dimensionality,
-            affine,
-            orientation,
-        }
+        Self { shape, spacing, dimensionality, affine, orientation }
     }
 
     /// Extents `[z, y, x]` in voxels.
@@ -187,22 +166,12 @@ impl Geometry {
     /// [`GridMismatch`] says which of the two differs.
     pub fn same_grid(&self, other: &Self) -> Result<(), GridMismatch> {
         if self.shape != other.shape || self.dimensionality != other.dimensionality {
-            return Err(GridMismatch::Shape {
-                expected: self.shape,
-                actual: other.shape,
-            });
+            return Err(GridMismatch::Shape { expected: self.shape, actual: other.shape });
         }
         let [z, y, x] = self.spacing.zyx();
         let allowed_mm = 0.01 * z.min(y).min(x);
         let distance_mm = self.corner_distance_mm(other);
-        if distance_mm <= allowed_mm {
-            Ok(())
-        } else {
-            Err(GridMismatch::Position {
-                distance_mm,
-                allowed_mm,
-            })
-        }
+        if distance_mm <= allowed_mm { Ok(()) } else { Err(GridMismatch::Position { distance_mm, allowed_mm }) }
     }
 
     /// Largest distance between corresponding corners of two equal shapes.
@@ -268,10 +237,7 @@ mod tests {
         assert_eq!(grid_a.same_grid(&grid_a.clone()), Ok(()));
         assert_eq!(
             grid_a.same_grid(&grid([2, 4, 3], [3.0, 1.0, 1.0])),
-            Err(GridMismatch::Shape {
-                expected: [2, 3, 4],
-                actual: [2, 4, 3]
-            })
+            Err(GridMismatch::Shape { expected: [2, 3, 4], actual: [2, 4, 3] })
         );
     }
 
@@ -281,10 +247,7 @@ mod tests {
         let near = grid([1, 1, 101], [1.0, 1.0, 1.0]);
         let far = grid([1, 1, 101], [1.0, 1.0, 1.0002]);
         match near.same_grid(&far) {
-            Err(GridMismatch::Position {
-                distance_mm,
-                allowed_mm,
-            }) => {
+            Err(GridMismatch::Position { distance_mm, allowed_mm }) => {
                 assert!((distance_mm - 0.02).abs() < 1e-9);
                 assert!((allowed_mm - 0.01).abs() < 1e-12);
             }

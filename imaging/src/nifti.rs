@@ -49,10 +49,7 @@ pub fn read_image(channels: &[impl AsRef<Path>]) -> Result<Image, NiftiError> {
     let (first, rest) = channels.split_first().ok_or(NiftiError::NoChannels)?;
     let (voxels, geometry) = read_channel(first.as_ref())?;
     if rest.is_empty() {
-        return Ok(Image {
-            voxels: voxels.insert_axis(Axis(0)),
-            geometry,
-        });
+        return Ok(Image { voxels: voxels.insert_axis(Axis(0)), geometry });
     }
     let [z, y, x] = geometry.shape();
     let mut all = Array4::zeros((channels.len(), z, y, x));
@@ -60,19 +57,14 @@ pub fn read_image(channels: &[impl AsRef<Path>]) -> Result<Image, NiftiError> {
     drop(voxels);
     for (index, path) in rest.iter().enumerate() {
         let (voxels, other) = read_channel(path.as_ref())?;
-        geometry
-            .same_grid(&other)
-            .map_err(|source| NiftiError::Grid {
-                first: first.as_ref().to_owned(),
-                second: path.as_ref().to_owned(),
-                source,
-            })?;
+        geometry.same_grid(&other).map_err(|source| NiftiError::Grid {
+            first: first.as_ref().to_owned(),
+            second: path.as_ref().to_owned(),
+            source,
+        })?;
         all.index_axis_mut(Axis(0), index + 1).assign(&voxels);
     }
-    Ok(Image {
-        voxels: all,
-        geometry,
-    })
+    Ok(Image { voxels: all, geometry })
 }
 
 /// Reads a label map.
@@ -85,10 +77,7 @@ pub fn read_labels(path: &Path) -> Result<Volume<u8>, NiftiError> {
     let (header, bytes) = source::load(path)?;
     let values = voxels::labels(&header, bytes).map_err(|source| at(path, source))?;
     let geometry = header.geometry;
-    Ok(Volume {
-        voxels: shaped(&geometry, values),
-        geometry,
-    })
+    Ok(Volume { voxels: shaped(&geometry, values), geometry })
 }
 
 /// Writes a label map as unsigned bytes on the grid of its geometry.
@@ -121,14 +110,10 @@ fn read_channel(path: &Path) -> Result<(Array3<f32>, Geometry), NiftiError> {
 }
 
 fn at(path: &Path, source: VoxelError) -> NiftiError {
-    NiftiError::Voxels {
-        path: path.to_owned(),
-        source,
-    }
+    NiftiError::Voxels { path: path.to_owned(), source }
 }
 
 /// NIfTI stores x fastest, which is C order for `[z, y, x]`.
 fn shaped<T>(geometry: &Geometry, values: Vec<T>) -> Array3<T> {
-    Array3::from_shape_vec(geometry.shape(), values)
-        .expect("the decoder returns as many values as the header declares")
+    Array3::from_shape_vec(geometry.shape(), values).expect("the decoder returns as many values as the header declares")
 }

@@ -40,7 +40,7 @@ impl Workspace {
     fn read() -> Self {
         let output = Command::new(env!("CARGO"))
             .args(["metadata", "--format-version=1", "--no-deps"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .output()
             .unwrap();
         assert!(output.status.success(), "`cargo metadata` failed");

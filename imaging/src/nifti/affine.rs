@@ -18,11 +18,7 @@ pub(super) fn of(orientation: &Orientation) -> [[f64; 4]; 4] {
         from_quaternion(orientation)
     } else {
         let [sx, sy, sz] = steps(orientation);
-        [
-            [sx, 0.0, 0.0, 0.0],
-            [0.0, sy, 0.0, 0.0],
-            [0.0, 0.0, sz, 0.0],
-        ]
+        [[sx, 0.0, 0.0, 0.0], [0.0, sy, 0.0, 0.0], [0.0, 0.0, sz, 0.0]]
     };
     [x, y, z, [0.0, 0.0, 0.0, 1.0]]
 }
@@ -41,28 +37,12 @@ fn from_quaternion(orientation: &Orientation) -> [[f64; 4]; 3] {
     let sz = if orientation.pixdim[0] < 0.0 { -sz } else { sz };
     let [ox, oy, oz] = orientation.offset;
     let rotation = [
-        [
-            a * a + b * b - c * c - d * d,
-            2.0 * (b * c - a * d),
-            2.0 * (b * d + a * c),
-        ],
-        [
-            2.0 * (b * c + a * d),
-            a * a + c * c - b * b - d * d,
-            2.0 * (c * d - a * b),
-        ],
-        [
-            2.0 * (b * d - a * c),
-            2.0 * (c * d + a * b),
-            a * a + d * d - b * b - c * c,
-        ],
+        [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
+        [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
+        [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
     ];
     let row = |r: [f64; 3], offset: f64| [r[0] * sx, r[1] * sy, r[2] * sz, offset];
-    [
-        row(rotation[0], ox),
-        row(rotation[1], oy),
-        row(rotation[2], oz),
-    ]
+    [row(rotation[0], ox), row(rotation[1], oy), row(rotation[2], oz)]
 }
 
 /// The real part that completes b, c, d to length one.
@@ -90,11 +70,7 @@ mod tests {
             sform_code,
             quaternion: [0.0, 0.0, 1.0],
             offset: [10.0, 20.0, 30.0],
-            srow: [
-                [5.0, 0.0, 0.0, 1.0],
-                [0.0, 6.0, 0.0, 2.0],
-                [0.0, 0.0, 7.0, 3.0],
-            ],
+            srow: [[5.0, 0.0, 0.0, 1.0], [0.0, 6.0, 0.0, 2.0], [0.0, 0.0, 7.0, 3.0]],
         }
     }
 
@@ -110,39 +86,18 @@ mod tests {
 
     #[test]
     fn half_a_turn_about_z_negates_x_and_y_and_qfac_negates_z() {
-        check(
-            &orientation(0, 1),
-            [
-                [-2.0, 0.0, 0.0, 10.0],
-                [0.0, -3.0, 0.0, 20.0],
-                [0.0, 0.0, -4.0, 30.0],
-            ],
-        );
+        check(&orientation(0, 1), [[-2.0, 0.0, 0.0, 10.0], [0.0, -3.0, 0.0, 20.0], [0.0, 0.0, -4.0, 30.0]]);
     }
 
     #[test]
     fn without_codes_only_the_spacing_counts() {
-        check(
-            &orientation(0, 0),
-            [
-                [2.0, 0.0, 0.0, 0.0],
-                [0.0, 3.0, 0.0, 0.0],
-                [0.0, 0.0, 4.0, 0.0],
-            ],
-        );
+        check(&orientation(0, 0), [[2.0, 0.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]]);
     }
 
     #[test]
     fn an_overlong_quaternion_is_normalized() {
         let mut long = orientation(0, 1);
         long.quaternion = [0.0, 0.0, 1.1];
-        check(
-            &long,
-            [
-                [-2.0, 0.0, 0.0, 10.0],
-                [0.0, -3.0, 0.0, 20.0],
-                [0.0, 0.0, -4.0, 30.0],
-            ],
-        );
+        check(&long, [[-2.0, 0.0, 0.0, 10.0], [0.0, -3.0, 0.0, 20.0], [0.0, 0.0, -4.0, 30.0]]);
     }
 }

@@ -46,43 +46,22 @@ impl Scale {
         }
         #[expect(clippy::float_cmp, reason = "exactly one and zero change nothing")]
         let identity = slope == 1.0 && intercept == 0.0;
-        Ok(if identity {
-            Self::Identity
-        } else {
-            Self::Linear { slope, intercept }
-        })
+        Ok(if identity { Self::Identity } else { Self::Linear { slope, intercept } })
     }
 }
 
 /// Parses and validates the bytes of a header.
 ///
 /// `bytes` holds at least `layout.size` bytes.
-pub(super) fn parse(
-    bytes: &[u8],
-    layout: &'static Layout,
-    order: ByteOrder,
-) -> Result<Header, HeaderError> {
-    let fields = Fields {
-        bytes,
-        layout,
-        order,
-    };
+pub(super) fn parse(bytes: &[u8], layout: &'static Layout, order: ByteOrder) -> Result<Header, HeaderError> {
+    let fields = Fields { bytes, layout, order };
     check_magic(&fields)?;
     let (shape, dimensionality) = shape(&fields)?;
     let datatype = datatype(fields.short(layout.datatype))?;
-    let n_bytes = shape
-        .iter()
-        .try_fold(datatype.size_of() as u64, |product, &extent| {
-            product.checked_mul(extent as u64)
-        });
-    let n_bytes = n_bytes.ok_or(HeaderError::TooLarge {
-        declared: u64::MAX,
-        available: 0,
-    })?;
-    let scale = Scale::parse(
-        fields.real(layout.scl_slope, 0),
-        fields.real(layout.scl_inter, 0),
-    )?;
+    let n_bytes =
+        shape.iter().try_fold(datatype.size_of() as u64, |product, &extent| product.checked_mul(extent as u64));
+    let n_bytes = n_bytes.ok_or(HeaderError::TooLarge { declared: u64::MAX, available: 0 })?;
+    let scale = Scale::parse(fields.real(layout.scl_slope, 0), fields.real(layout.scl_inter, 0))?;
     Ok(Header {
         geometry: geometry(&fields, shape, dimensionality)?,
         datatype,
@@ -116,26 +95,14 @@ fn shape(fields: &Fields<'_>) -> Result<([usize; 3], Dimensionality), HeaderErro
         let extent = fields.extent(axis);
         let limit = if axis <= 3 { MAX_EXTENT } else { 1 };
         if !(1..=limit).contains(&extent) {
-            return Err(HeaderError::Extent {
-                axis,
-                extent,
-                limit,
-            });
+            return Err(HeaderError::Extent { axis, extent, limit });
         }
         if axis <= 3 {
-            extents[3 - axis] = usize::try_from(extent).map_err(|_| HeaderError::Extent {
-                axis,
-                extent,
-                limit,
-            })?;
+            extents[3 - axis] = usize::try_from(extent).map_err(|_| HeaderError::Extent { axis, extent, limit })?;
         }
         axis += 1;
     }
-    let dimensionality = if axes == 2 {
-        Dimensionality::Two
-    } else {
-        Dimensionality::Three
-    };
+    let dimensionality = if axes == 2 { Dimensionality::Two } else { Dimensionality::Three };
     Ok((extents, dimensionality))
 }
 
@@ -155,11 +122,7 @@ fn datatype(code: i16) -> Result<NiftiType, HeaderError> {
     })
 }
 
-fn geometry(
-    fields: &Fields<'_>,
-    shape: [usize; 3],
-    dimensionality: Dimensionality,
-) -> Result<Geometry, HeaderError> {
+fn geometry(fields: &Fields<'_>, shape: [usize; 3], dimensionality: Dimensionality) -> Result<Geometry, HeaderError> {
     let layout = fields.layout;
     let srow: [f64; 12] = fields.reals(layout.srow);
     let orientation = Orientation {
@@ -175,11 +138,7 @@ fn geometry(
     };
     let mm = millimeters_per_unit(orientation.xyzt_units);
     let [_, x, y, z, ..] = orientation.pixdim.map(|step| step.abs() * mm);
-    let z = if dimensionality == Dimensionality::Two {
-        1.0
-    } else {
-        z
-    };
+    let z = if dimensionality == Dimensionality::Two { 1.0 } else { z };
     let spacing = Spacing::new([z, y, x]).map_err(HeaderError::Spacing)?;
     let mut affine = affine::of(&orientation);
     for row in affine.iter_mut().take(3) {
@@ -190,13 +149,7 @@ fn geometry(
             }
         }
     }
-    Ok(Geometry::from_parts(
-        shape,
-        spacing,
-        dimensionality,
-        affine,
-        orientation,
-    ))
+    Ok(Geometry::from_parts(shape, spacing, dimensionality, affine, orientation))
 }
 
 /// The low three bits of `xyzt_units`: meters, millimeters or micrometers.
@@ -213,9 +166,8 @@ fn vox_offset(fields: &Fields<'_>) -> Result<u64, HeaderError> {
     // The header, then four bytes that say whether extensions follow.
     let least = fields.layout.size as u64 + 4;
     let offset = fields.vox_offset();
-    let valid = offset.is_finite()
-        && offset.fract() == 0.0
-        && (least as f64..=u64::from(u32::MAX) as f64).contains(&offset);
+    let valid =
+        offset.is_finite() && offset.fract() == 0.0 && (least as f64..=u64::from(u32::MAX) as f64).contains(&offset);
     if valid {
         #[expect(
             clippy::cast_possible_truncation,

@@ -24,15 +24,10 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads and validates the header, then reads the bytes of the voxels.
 pub(super) fn load(path: &Path) -> Result<(Header, Vec<u8>), NiftiError> {
-    let failed = |source| NiftiError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| NiftiError::Read { path: path.to_owned(), source };
     let mut file = BufReader::with_capacity(1 << 16, File::open(path).map_err(failed)?);
     let length = file.get_ref().metadata().map_err(failed)?.len();
-    let compressed = io::BufRead::fill_buf(&mut file)
-        .map_err(failed)?
-        .starts_with(&GZIP_MAGIC);
+    let compressed = io::BufRead::fill_buf(&mut file).map_err(failed)?.starts_with(&GZIP_MAGIC);
     let loaded = if compressed {
         let capacity = length.saturating_mul(MAX_EXPANSION);
         from_stream(&mut MultiGzDecoder::new(file), capacity)
@@ -41,10 +36,7 @@ pub(super) fn load(path: &Path) -> Result<(Header, Vec<u8>), NiftiError> {
     };
     loaded.map_err(|error| match error {
         StreamError::Io(source) => failed(source),
-        StreamError::Header(source) => NiftiError::Header {
-            path: path.to_owned(),
-            source,
-        },
+        StreamError::Header(source) => NiftiError::Header { path: path.to_owned(), source },
     })
 }
 
@@ -76,20 +68,12 @@ fn from_stream(stream: &mut impl Read, capacity: u64) -> Result<(Header, Vec<u8>
 
     let available = capacity.saturating_sub(header.vox_offset);
     if header.n_bytes > available {
-        return Err(HeaderError::TooLarge {
-            declared: header.n_bytes,
-            available,
-        }
-        .into());
+        return Err(HeaderError::TooLarge { declared: header.n_bytes, available }.into());
     }
     let gap = header.vox_offset - layout.size as u64;
     let skipped = io::copy(&mut stream.take(gap), &mut io::sink())?;
     if skipped < gap {
-        return Err(HeaderError::Truncated {
-            found: skipped,
-            expected: gap,
-        }
-        .into());
+        return Err(HeaderError::Truncated { found: skipped, expected: gap }.into());
     }
     let voxels = read_exactly(stream, header.n_bytes)?;
     // Reaching the end makes the decoder compare the checksum.
@@ -103,11 +87,7 @@ fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> Result<(), StreamError> {
     while found < buffer.len() {
         match stream.read(&mut buffer[found..]) {
             Ok(0) => {
-                return Err(HeaderError::Truncated {
-                    found: found as u64,
-                    expected,
-                }
-                .into());
+                return Err(HeaderError::Truncated { found: found as u64, expected }.into());
             }
             Ok(n) => found += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -119,18 +99,13 @@ fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> Result<(), StreamError> {
 
 fn read_exactly(stream: &mut impl Read, n_bytes: u64) -> Result<Vec<u8>, StreamError> {
     let out_of_memory = |_| io::Error::from(io::ErrorKind::OutOfMemory);
-    let length =
-        usize::try_from(n_bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+    let length = usize::try_from(n_bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(length).map_err(out_of_memory)?;
     stream.take(n_bytes).read_to_end(&mut bytes)?;
     if bytes.len() < length {
         let found = bytes.len() as u64;
-        return Err(HeaderError::Truncated {
-            found,
-            expected: n_bytes,
-        }
-        .into());
+        return Err(HeaderError::Truncated { found, expected: n_bytes }.into());
     }
     Ok(bytes)
 }

@@ -17,10 +17,7 @@ pub(super) fn intensities(header: &Header, bytes: Vec<u8>) -> Result<Vec<f32>, V
         if intensity.is_finite() {
             Ok(intensity)
         } else {
-            Err(VoxelError::NotFinite {
-                voxel: voxel(header, index),
-                value,
-            })
+            Err(VoxelError::NotFinite { voxel: voxel(header, index), value })
         }
     })
 }
@@ -39,10 +36,7 @@ pub(super) fn labels(header: &Header, bytes: Vec<u8>) -> Result<Vec<u8>, VoxelEr
             )]
             Ok(single as u8)
         } else {
-            Err(VoxelError::NotALabel {
-                voxel: voxel(header, index),
-                value,
-            })
+            Err(VoxelError::NotALabel { voxel: voxel(header, index), value })
         }
     })
 }
@@ -78,14 +72,11 @@ fn convert_all<E: DataElement, T>(
     to_real: impl Fn(E) -> f64,
     convert: impl Fn(usize, f64) -> Result<T, VoxelError>,
 ) -> Result<Vec<T>, VoxelError> {
-    let stored: Vec<E> =
-        stored_values(header, bytes).map_err(|source| VoxelError::Decode { source })?;
+    let stored: Vec<E> = stored_values(header, bytes).map_err(|source| VoxelError::Decode { source })?;
     let values = stored.into_iter().enumerate();
     match header.scale {
         Scale::Identity => values.map(|(i, v)| convert(i, to_real(v))).collect(),
-        Scale::Linear { slope, intercept } => values
-            .map(|(i, v)| convert(i, slope * to_real(v) + intercept))
-            .collect(),
+        Scale::Linear { slope, intercept } => values.map(|(i, v)| convert(i, slope * to_real(v) + intercept)).collect(),
     }
 }
 
@@ -97,12 +88,8 @@ fn stored_values<E: DataElement>(header: &Header, bytes: Vec<u8>) -> ::nifti::Re
     };
     let mut dim = [1; 8];
     dim[0] = 3;
-    for (entry, extent) in dim[1..]
-        .iter_mut()
-        .zip(header.geometry.shape().iter().rev())
-    {
+    for (entry, extent) in dim[1..].iter_mut().zip(header.geometry.shape().iter().rev()) {
         *entry = u16::try_from(*extent).map_err(|_| ::nifti::NiftiError::BadVolumeSize)?;
     }
-    InMemNiftiVolume::from_raw_fields(dim, header.datatype, 0.0, 0.0, bytes, endianness)?
-        .into_nifti_typed_data()
+    InMemNiftiVolume::from_raw_fields(dim, header.datatype, 0.0, 0.0, bytes, endianness)?.into_nifti_typed_data()
 }

@@ -52,18 +52,10 @@ pub(super) fn volume<T: Voxel>(path: &Path, volume: &Volume<T>) -> Result<(), Ni
     let geometry = volume.geometry.shape();
     if [z, y, x] != geometry {
         let voxels = [z, y, x];
-        return Err(NiftiError::Shape {
-            path: path.to_owned(),
-            voxels,
-            geometry,
-        });
+        return Err(NiftiError::Shape { path: path.to_owned(), voxels, geometry });
     }
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned());
-    let extension = || NiftiError::Extension {
-        path: path.to_owned(),
-    };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let extension = || NiftiError::Extension { path: path.to_owned() };
     let name = name.ok_or_else(extension)?;
     let compressed = name.ends_with(".nii.gz");
     if !compressed && !name.ends_with(".nii") {
@@ -80,31 +72,19 @@ pub(super) fn volume<T: Voxel>(path: &Path, volume: &Volume<T>) -> Result<(), Ni
             file.flush()
         }
     })
-    .map_err(|source| NiftiError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    .map_err(|source| NiftiError::Write { path: path.to_owned(), source })
 }
 
 /// Runs `write` on a temporary file and gives it its name when it succeeded.
-fn by_rename(
-    path: &Path,
-    name: &str,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
-) -> io::Result<()> {
+fn by_rename(path: &Path, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
     /// Distinguishes the files that one process writes at a time.
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary: PathBuf =
-        path.with_file_name(format!(".{name}.{}-{counter}.tmp", process::id()));
-    let file = fs_err::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)?;
+    let temporary: PathBuf = path.with_file_name(format!(".{name}.{}-{counter}.tmp", process::id()));
+    let file = fs_err::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
     let mut writer = BufWriter::with_capacity(1 << 16, file);
-    let written = write(&mut writer)
-        .and_then(|()| writer.get_ref().sync_all())
-        .and_then(|()| fs_err::rename(&temporary, path));
+    let written =
+        write(&mut writer).and_then(|()| writer.get_ref().sync_all()).and_then(|()| fs_err::rename(&temporary, path));
     if written.is_err() {
         // The first error is the one to report; the file may be gone already.
         let _ = fs_err::remove_file(&temporary);
@@ -132,14 +112,8 @@ fn header(geometry: &Geometry, datatype: i16, bytes_per_voxel: usize) -> Vec<u8>
         NiftiVersion::One => &NIFTI_1,
         NiftiVersion::Two => &NIFTI_2,
     };
-    let mut writer = FieldWriter {
-        bytes: vec![0; layout.size + 4],
-        layout,
-    };
-    writer.put(
-        0,
-        &u32::try_from(layout.size).unwrap_or_default().to_le_bytes(),
-    );
+    let mut writer = FieldWriter { bytes: vec![0; layout.size + 4], layout };
+    writer.put(0, &u32::try_from(layout.size).unwrap_or_default().to_le_bytes());
     writer.put(layout.magic, layout.single_file_magic);
     writer.put(layout.datatype, &datatype.to_le_bytes());
     let bitpix = i16::try_from(8 * bytes_per_voxel).unwrap_or_default();
