@@ -90,8 +90,7 @@ fn shape(fields: &Fields<'_>) -> Result<([usize; 3], Dimensionality), HeaderErro
         return Err(HeaderError::Rank { axes });
     }
     let mut extents = [1_usize; 3];
-    let mut axis = 1;
-    while axis as i64 <= axes {
+    for axis in (1..=7).take_while(|&axis| (axis as u64) <= axes.unsigned_abs()) {
         let extent = fields.extent(axis);
         let limit = if axis <= 3 { MAX_EXTENT } else { 1 };
         if !(1..=limit).contains(&extent) {
@@ -100,7 +99,6 @@ fn shape(fields: &Fields<'_>) -> Result<([usize; 3], Dimensionality), HeaderErro
         if axis <= 3 {
             extents[3 - axis] = usize::try_from(extent).map_err(|_| HeaderError::Extent { axis, extent, limit })?;
         }
-        axis += 1;
     }
     let dimensionality = if axes == 2 { Dimensionality::Two } else { Dimensionality::Three };
     Ok((extents, dimensionality))

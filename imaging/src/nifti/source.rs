@@ -77,7 +77,11 @@ fn from_stream(stream: &mut impl Read, capacity: u64) -> Result<(Header, Vec<u8>
     }
     let voxels = read_exactly(stream, header.n_bytes)?;
     // Reaching the end makes the decoder compare the checksum.
-    stream.read(&mut [0])?;
+    while let Err(error) = stream.read(&mut [0]) {
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error.into());
+        }
+    }
     Ok((header, voxels))
 }
 

@@ -1,7 +1,8 @@
 //! Writing: the header of the input's grid, then the voxels, whole or not at all.
 //!
 //! The layout is the one of the file that the geometry came from, so that
-//! every orientation field goes back bit by bit. Files are little-endian,
+//! every orientation field goes back bit by bit; an extent that NIfTI-1
+//! cannot hold takes NIfTI-2. Files are little-endian,
 //! without extensions and without scaling. They are written to a temporary
 //! name in the same folder and renamed when complete and on disk.
 
@@ -54,13 +55,7 @@ pub(super) fn volume<T: Voxel>(path: &Path, volume: &Volume<T>) -> Result<(), Ni
         let voxels = [z, y, x];
         return Err(NiftiError::Shape { path: path.to_owned(), voxels, geometry });
     }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let extension = || NiftiError::Extension { path: path.to_owned() };
-    let name = name.ok_or_else(extension)?;
-    let compressed = name.ends_with(".nii.gz");
-    if !compressed && !name.ends_with(".nii") {
-        return Err(extension());
-    }
+    let (name, compressed) = name(path).ok_or_else(|| NiftiError::Extension { path: path.to_owned() })?;
     by_rename(path, &name, |file| {
         if compressed {
             // The encoder's default header has no name and no time.
@@ -73,6 +68,16 @@ pub(super) fn volume<T: Voxel>(path: &Path, volume: &Volume<T>) -> Result<(), Ni
         }
     })
     .map_err(|source| NiftiError::Write { path: path.to_owned(), source })
+}
+
+/// The file's name, and whether it asks for compression; `None` if it is no NIfTI file's name.
+fn name(path: &Path) -> Option<(String, bool)> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let plain = name.strip_suffix(".gz");
+    let stem = plain.unwrap_or(&name).strip_suffix(".nii")?;
+    (!stem.is_empty()).then_some(())?;
+    let compressed = plain.is_some();
+    Some((name, compressed))
 }
 
 /// Runs `write` on a temporary file and gives it its name when it succeeded.
@@ -108,9 +113,10 @@ fn write_to<T: Voxel>(stream: &mut impl Write, volume: &Volume<T>) -> io::Result
 /// The header of `geometry`'s layout and the four bytes behind it.
 fn header(geometry: &Geometry, datatype: i16, bytes_per_voxel: usize) -> Vec<u8> {
     let orientation = geometry.orientation();
+    let fits = geometry.shape().iter().all(|&extent| i16::try_from(extent).is_ok());
     let layout = match orientation.version {
-        NiftiVersion::One => &NIFTI_1,
-        NiftiVersion::Two => &NIFTI_2,
+        NiftiVersion::One if fits => &NIFTI_1,
+        _ => &NIFTI_2,
     };
     let mut writer = FieldWriter { bytes: vec![0; layout.size + 4], layout };
     writer.put(0, &u32::try_from(layout.size).unwrap_or_default().to_le_bytes());
@@ -173,11 +179,8 @@ impl FieldWriter {
         for (index, extent) in [axes, x, y, z, 1, 1, 1, 1].into_iter().enumerate() {
             let offset = self.layout.dim;
             match self.layout.version {
-                // A 16-bit field; extents past 32767 exist only in NIfTI-2.
-                NiftiVersion::One => {
-                    let extent = i16::try_from(extent).unwrap_or(i16::MAX);
-                    self.put(offset + 2 * index, &extent.to_le_bytes());
-                }
+                // The low half is all there is: `header` takes this layout for extents of 16 bits only.
+                NiftiVersion::One => self.put(offset + 2 * index, &extent.to_le_bytes()[..2]),
                 NiftiVersion::Two => {
                     self.put(offset + 8 * index, &(extent as u64).to_le_bytes());
                 }
