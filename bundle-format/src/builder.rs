@@ -53,7 +53,12 @@ impl BundleBuilder {
     /// # Errors
     ///
     /// [`BuildError::Duplicate`].
-    pub fn add_bytes(&mut self, _path: EntryPath, _role: Role, _content: Vec<u8>) -> Result<(), BundleError> {
+    pub fn add_bytes(
+        &mut self,
+        _path: EntryPath,
+        _role: Role,
+        _content: Vec<u8>,
+    ) -> Result<(), BundleError> {
         unimplemented!()
     }
 
@@ -62,7 +67,12 @@ impl BundleBuilder {
     /// # Errors
     ///
     /// [`BuildError::Duplicate`].
-    pub fn add_file(&mut self, _path: EntryPath, _role: Role, _source: PathBuf) -> Result<(), BundleError> {
+    pub fn add_file(
+        &mut self,
+        _path: EntryPath,
+        _role: Role,
+        _source: PathBuf,
+    ) -> Result<(), BundleError> {
         unimplemented!()
     }
 

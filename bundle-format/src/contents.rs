@@ -169,7 +169,11 @@ pub(crate) fn check_digest(file: &FileEntry, actual: Digest) -> Result<(), Conte
         return Ok(());
     }
     let (path, expected) = (file.path.clone(), file.sha256);
-    Err(ContentError::FileDigest { path, expected, actual })
+    Err(ContentError::FileDigest {
+        path,
+        expected,
+        actual,
+    })
 }
 
 /// A bundle that passed every step of the verification order.
@@ -200,7 +204,10 @@ pub struct IntactBundle {
 
 impl IntactBundle {
     pub(crate) fn new(contents: CheckedArchive, claimed_signers: Vec<KeyId>) -> Self {
-        Self { contents, claimed_signers }
+        Self {
+            contents,
+            claimed_signers,
+        }
     }
 
     /// The keys that the signature files name. Their signatures were not checked.

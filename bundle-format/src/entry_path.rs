@@ -36,7 +36,11 @@ impl EntryPath {
     /// [`EntryPathError`] if it does not match.
     pub fn new(text: impl Into<String>) -> Result<Self, EntryPathError> {
         let text = text.into();
-        if matches_grammar(&text) { Ok(Self(text)) } else { Err(EntryPathError { text }) }
+        if matches_grammar(&text) {
+            Ok(Self(text))
+        } else {
+            Err(EntryPathError { text })
+        }
     }
 
     /// The name as text.
@@ -46,7 +50,9 @@ impl EntryPath {
 
     /// Whether `folder` holds this entry, at any depth.
     pub fn is_inside(&self, folder: &str) -> bool {
-        self.0.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+        self.0
+            .strip_prefix(folder)
+            .is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// The folder that holds this entry; empty at the top.
@@ -56,7 +62,9 @@ impl EntryPath {
 }
 
 fn matches_grammar(text: &str) -> bool {
-    text.len() <= MAX_BYTES && text.split('/').count() <= MAX_COMPONENTS && text.split('/').all(is_component)
+    text.len() <= MAX_BYTES
+        && text.split('/').count() <= MAX_COMPONENTS
+        && text.split('/').all(is_component)
 }
 
 fn is_component(text: &str) -> bool {
@@ -75,8 +83,10 @@ fn is_device_name(component: &str) -> bool {
     match stem {
         "con" | "prn" | "aux" | "nul" => true,
         _ => {
-            let numbered =
-                |port| stem.strip_prefix(port).is_some_and(|n: &str| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
+            let numbered = |port| {
+                stem.strip_prefix(port)
+                    .is_some_and(|n: &str| n.len() == 1 && n.as_bytes()[0].is_ascii_digit())
+            };
             numbered("com") || numbered("lpt")
         }
     }
@@ -132,7 +142,16 @@ mod tests {
 
     #[test]
     fn grammar_accepts_plain_names_up_to_four_deep() {
-        for text in ["a", "_", "0.1-x", "a/b/c/d", "models/fold_0/checkpoint_120.onnx", "console", "com10", "lpt"] {
+        for text in [
+            "a",
+            "_",
+            "0.1-x",
+            "a/b/c/d",
+            "models/fold_0/checkpoint_120.onnx",
+            "console",
+            "com10",
+            "lpt",
+        ] {
             check(text, true);
         }
     }

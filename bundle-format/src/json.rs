@@ -47,10 +47,15 @@ pub(crate) fn parse_strict(text: &[u8], limit: StringLimit) -> Result<Value, Jso
         StringLimit::Usual => MAX_STRING_BYTES,
         StringLimit::WholeText => text.len(),
     };
-    let seed = StrictValue { depth: 0, max_string };
+    let seed = StrictValue {
+        depth: 0,
+        max_string,
+    };
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = seed.deserialize(&mut reader);
-    value.and_then(|value| reader.end().map(|()| value)).map_err(|source| JsonError::Syntax { source })
+    value
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|source| JsonError::Syntax { source })
 }
 
 /// Reads strict JSON and refuses every spelling but the canonical one.
@@ -60,7 +65,9 @@ pub(crate) fn parse_canonical(text: &[u8], limit: StringLimit) -> Result<Value, 
     match canonical == text {
         true => Ok(value),
         false => Err(JsonError::NotCanonical {
-            offset: (canonical.iter().zip(text)).take_while(|(ours, theirs)| ours == theirs).count(),
+            offset: (canonical.iter().zip(text))
+                .take_while(|(ours, theirs)| ours == theirs)
+                .count(),
         }),
     }
 }
@@ -110,7 +117,12 @@ fn write_value(value: &Value, text: &mut Vec<u8>) {
     }
 }
 
-fn write_list<T>(brackets: &[u8; 2], items: &[T], text: &mut Vec<u8>, write_item: impl Fn(&T, &mut Vec<u8>)) {
+fn write_list<T>(
+    brackets: &[u8; 2],
+    items: &[T],
+    text: &mut Vec<u8>,
+    write_item: impl Fn(&T, &mut Vec<u8>),
+) {
     text.push(brackets[0]);
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -151,7 +163,10 @@ struct StrictValue {
 impl StrictValue {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth < MAX_DEPTH {
-            true => Ok(Self { depth: self.depth + 1, ..self }),
+            true => Ok(Self {
+                depth: self.depth + 1,
+                ..self
+            }),
             false => Err(E::custom(format_args!("nested deeper than {MAX_DEPTH}"))),
         }
     }
@@ -217,7 +232,10 @@ impl<'de> Visitor<'de> for StrictValue {
                 return Err(A::Error::custom("object too large"));
             }
             if members.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key `{}`", key.escape_debug())));
+                return Err(A::Error::custom(format_args!(
+                    "duplicate key `{}`",
+                    key.escape_debug()
+                )));
             }
             let value = reader.next_value_seed(seed)?;
             members.insert(key, value);

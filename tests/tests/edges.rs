@@ -4,6 +4,8 @@
 //! only `trainer` knows libtorch, only `runtime` knows ONNX Runtime. That
 //! holds as long as the manifests say so, which is what is read here.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::process::Command;
 

@@ -1,5 +1,7 @@
 //! House rules that neither rustfmt nor clippy knows.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;

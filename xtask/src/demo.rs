@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use self::budget::{Budget, BudgetArgs};
 use self::job::Job;
@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Predict only this many of the unseen cases, evenly spaced over their sorted list
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     cases: Option<u64>,
-    /// Work folder; must be absent, empty, or made by an earlier demo [default: demo/<data set>]
+    /// Work folder; must be absent, empty, or made by an earlier demo [default: demo/DATASET]
     #[arg(long, visible_alias = "base-work", value_name = "DIR")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -52,6 +52,7 @@ pub(crate) struct Args {
 
 /// Runs `cargo xtask demo`.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    ensure!(args.dataset.is_some() || args.configuration == "2d", "the phantom hearts are 2D; name a --dataset");
     setup::ensure(&Component::ALL, &workspace::deps())?;
     workspace::build_release()?;
 

@@ -31,7 +31,9 @@ impl std::fmt::Debug for SigningKey {
 impl SigningKey {
     /// Makes a new key from the system's randomness.
     pub fn generate() -> Self {
-        Self { key: p256::ecdsa::SigningKey::generate() }
+        Self {
+            key: p256::ecdsa::SigningKey::generate(),
+        }
     }
 
     /// Reads a PKCS#8 in PEM form, encrypted or not.
@@ -49,7 +51,8 @@ impl SigningKey {
         }
         let key = if pem.starts_with(ENCRYPTED_LABEL) {
             let passphrase = passphrase.ok_or(KeyError::PassphraseMissing)?;
-            p256::ecdsa::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase).map_err(|_| KeyError::PassphraseWrong)?
+            p256::ecdsa::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase)
+                .map_err(|_| KeyError::PassphraseWrong)?
         } else {
             p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::PrivatePem)?
         };
@@ -83,7 +86,9 @@ impl SigningKey {
             _ => Path::new("."),
         };
         let write = || {
-            let mut file = Builder::new().permissions(PermissionsExt::from_mode(0o600)).tempfile_in(folder)?;
+            let mut file = Builder::new()
+                .permissions(PermissionsExt::from_mode(0o600))
+                .tempfile_in(folder)?;
             file.write_all(pem.as_bytes())?;
             file.as_file().sync_all()?;
             file.persist_noclobber(path).map_err(|error| error.error)?;

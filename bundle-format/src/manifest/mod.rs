@@ -157,7 +157,10 @@ impl Manifest {
     /// [`ManifestError`] if the result would not keep the schema.
     pub fn new(draft: ManifestDraft, mut files: Vec<FileEntry>) -> Result<Self, ManifestError> {
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let manifest = Self { draft: draft.sorted(), files };
+        let manifest = Self {
+            draft: draft.sorted(),
+            files,
+        };
         manifest.check()?;
         Ok(manifest)
     }
@@ -233,7 +236,12 @@ impl Manifest {
             match roles.get(&path) {
                 Some(&actual) if actual == expected => {}
                 Some(&actual) => {
-                    return Err(ManifestError::RoleMismatch { field, path, expected, actual });
+                    return Err(ManifestError::RoleMismatch {
+                        field,
+                        path,
+                        expected,
+                        actual,
+                    });
                 }
                 None => return Err(ManifestError::Dangling { field, path }),
             }

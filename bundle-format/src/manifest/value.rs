@@ -131,11 +131,16 @@ impl Timestamp {
         let (days, second) = (seconds / 86_400, seconds % 86_400);
         if days > 2_932_896 {
             let text = seconds.to_string();
-            return Err(ValueError { text, expected: "a time before the year 10000" });
+            return Err(ValueError {
+                text,
+                expected: "a time before the year 10000",
+            });
         }
         let (year, month, day) = civil_date(days);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        Self::new(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
+        Self::new(format!(
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        ))
     }
 }
 
@@ -146,11 +151,16 @@ impl Timestamp {
 fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -166,7 +176,8 @@ fn is_bundle_id(text: &str) -> bool {
 }
 
 fn is_token(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && (text.bytes()).all(|b| b.is_ascii_alphanumeric() || b"_.:,/+-".contains(&b))
+    (1..=64).contains(&text.len())
+        && (text.bytes()).all(|b| b.is_ascii_alphanumeric() || b"_.:,/+-".contains(&b))
 }
 
 fn is_line(text: &str) -> bool {

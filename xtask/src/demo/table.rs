@@ -36,21 +36,21 @@ fn means(results: &Results) -> String {
     let selected = results.mean_dice_of_selected();
     let others = mean(rows.iter().map(|row| row.dice_of_others(&results.folds)));
     let of_mean = mean(rows.iter().map(|row| row.dice_of_mean));
-    let mut text = format!(
-        "\nmean Dice of {} cases: selected {}, other {}, mean of folds {}\n",
+    let mut lines = vec![format!(
+        "\nmean Dice of {} cases: selected {}, other {}, mean of folds {}",
         rows.len(),
         number(selected),
         number(others),
         number(of_mean)
-    );
-    for (index, fold) in results.folds.iter().enumerate() {
+    )];
+    lines.extend(results.folds.iter().enumerate().map(|(index, fold)| {
         let dice = mean(rows.iter().map(|row| row.dice_of_folds[index]));
-        text.push_str(&format!("mean Dice of fold {fold} alone: {}\n", number(dice)));
-    }
-    for (structure, dice) in &results.structures {
-        text.push_str(&format!("mean Dice of structure {structure}: {}\n", number(*dice)));
-    }
-    text
+        format!("mean Dice of fold {fold} alone: {}", number(dice))
+    }));
+    let of_structure =
+        |(structure, dice): (&String, &Option<f64>)| format!("mean Dice of structure {structure}: {}", number(*dice));
+    lines.extend(results.structures.iter().map(of_structure));
+    lines.join("\n")
 }
 
 fn number(value: Option<f64>) -> String {
