@@ -60,8 +60,8 @@ impl PublicKey {
     }
 
     /// The SPKI in PEM form: 64 columns, a newline at the end.
-    pub fn to_pem(&self) -> &str {
-        &self.pem
+    pub fn to_pem(&self) -> String {
+        self.pem.clone()
     }
 
     /// The key's identity.
