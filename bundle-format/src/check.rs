@@ -44,6 +44,10 @@ impl CheckLog {
         outcome
     }
 
+    pub(crate) fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
     pub(crate) fn into_checks(self) -> Vec<Check> {
         self.checks
     }

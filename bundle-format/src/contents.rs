@@ -151,7 +151,7 @@ impl CheckedArchive {
     fn read(&self, path: &EntryPath) -> Result<Vec<u8>, BundleError> {
         let unknown = || ContentError::UnknownFile { path: path.clone() };
         let file = self.manifest.file(path).ok_or_else(unknown)?;
-        let content = self.archive.read(path)?.ok_or_else(unknown)?;
+        let content = self.archive.read(path, self.archive.limits().loaded_bytes)?.ok_or_else(unknown)?;
         check_digest(file, Digest::of(&content))?;
         Ok(content)
     }
@@ -169,11 +169,7 @@ pub(crate) fn check_digest(file: &FileEntry, actual: Digest) -> Result<(), Conte
         return Ok(());
     }
     let (path, expected) = (file.path.clone(), file.sha256);
-    Err(ContentError::FileDigest {
-        path,
-        expected,
-        actual,
-    })
+    Err(ContentError::FileDigest { path, expected, actual })
 }
 
 /// A bundle that passed every step of the verification order.
@@ -204,10 +200,11 @@ pub struct IntactBundle {
 
 impl IntactBundle {
     pub(crate) fn new(contents: CheckedArchive, claimed_signers: Vec<KeyId>) -> Self {
-        Self {
-            contents,
-            claimed_signers,
-        }
+        Self { contents, claimed_signers }
+    }
+
+    pub(crate) fn into_archive(self) -> Archive {
+        self.contents.archive
     }
 
     /// The keys that the signature files name. Their signatures were not checked.

@@ -10,6 +10,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+use crate::manifest::{MANIFEST_PATH, SIGNATURES_FOLDER};
+
 /// Longest name, in bytes.
 pub(crate) const MAX_BYTES: usize = 128;
 const MAX_COMPONENTS: usize = 4;
@@ -36,11 +39,19 @@ impl EntryPath {
     /// [`EntryPathError`] if it does not match.
     pub fn new(text: impl Into<String>) -> Result<Self, EntryPathError> {
         let text = text.into();
-        if matches_grammar(&text) {
-            Ok(Self(text))
-        } else {
-            Err(EntryPathError { text })
-        }
+        if matches_grammar(&text) { Ok(Self(text)) } else { Err(EntryPathError { text }) }
+    }
+
+    /// The name of the manifest's own entry.
+    pub(crate) fn manifest() -> Self {
+        Self(MANIFEST_PATH.to_owned())
+    }
+
+    /// The name of the signature by the key with this id: 16 hexadecimal digits
+    /// are enough to tell eight keys apart.
+    pub(crate) fn signature_by(key_id: &Digest) -> Self {
+        let id = key_id.to_string();
+        Self(format!("{SIGNATURES_FOLDER}/{}.sig", &id[..16]))
     }
 
     /// The name as text.
@@ -50,9 +61,7 @@ impl EntryPath {
 
     /// Whether `folder` holds this entry, at any depth.
     pub fn is_inside(&self, folder: &str) -> bool {
-        self.0
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with('/'))
+        self.0.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// The folder that holds this entry; empty at the top.
@@ -62,9 +71,7 @@ impl EntryPath {
 }
 
 fn matches_grammar(text: &str) -> bool {
-    text.len() <= MAX_BYTES
-        && text.split('/').count() <= MAX_COMPONENTS
-        && text.split('/').all(is_component)
+    text.len() <= MAX_BYTES && text.split('/').count() <= MAX_COMPONENTS && text.split('/').all(is_component)
 }
 
 fn is_component(text: &str) -> bool {
@@ -83,10 +90,8 @@ fn is_device_name(component: &str) -> bool {
     match stem {
         "con" | "prn" | "aux" | "nul" => true,
         _ => {
-            let numbered = |port| {
-                stem.strip_prefix(port)
-                    .is_some_and(|n: &str| n.len() == 1 && n.as_bytes()[0].is_ascii_digit())
-            };
+            let numbered =
+                |port| stem.strip_prefix(port).is_some_and(|n: &str| n.len() == 1 && n.as_bytes()[0].is_ascii_digit());
             numbered("com") || numbered("lpt")
         }
     }
@@ -134,24 +139,23 @@ impl From<EntryPath> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::EntryPath;
+    use super::{Digest, EntryPath};
 
     fn check(text: &str, accepted: bool) {
         assert_eq!(EntryPath::new(text).is_ok(), accepted, "{text:?}");
     }
 
     #[test]
+    fn names_that_the_format_gives_keep_the_grammar() {
+        check(EntryPath::manifest().as_str(), true);
+        let signature = EntryPath::signature_by(&Digest::of(b"abc"));
+        assert_eq!(signature.as_str(), "signatures/ba7816bf8f01cfea.sig");
+        check(signature.as_str(), true);
+    }
+
+    #[test]
     fn grammar_accepts_plain_names_up_to_four_deep() {
-        for text in [
-            "a",
-            "_",
-            "0.1-x",
-            "a/b/c/d",
-            "models/fold_0/checkpoint_120.onnx",
-            "console",
-            "com10",
-            "lpt",
-        ] {
+        for text in ["a", "_", "0.1-x", "a/b/c/d", "models/fold_0/checkpoint_120.onnx", "console", "com10", "lpt"] {
             check(text, true);
         }
     }

@@ -47,29 +47,21 @@ pub(crate) fn parse_strict(text: &[u8], limit: StringLimit) -> Result<Value, Jso
         StringLimit::Usual => MAX_STRING_BYTES,
         StringLimit::WholeText => text.len(),
     };
-    let seed = StrictValue {
-        depth: 0,
-        max_string,
-    };
+    let seed = StrictValue { depth: 0, max_string };
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = seed.deserialize(&mut reader);
-    value
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(|source| JsonError::Syntax { source })
+    value.and_then(|value| reader.end().map(|()| value)).map_err(|source| JsonError::Syntax { source })
 }
 
 /// Reads strict JSON and refuses every spelling but the canonical one.
 pub(crate) fn parse_canonical(text: &[u8], limit: StringLimit) -> Result<Value, JsonError> {
     let value = parse_strict(text, limit)?;
     let canonical = to_canonical(&value);
-    match canonical == text {
-        true => Ok(value),
-        false => Err(JsonError::NotCanonical {
-            offset: (canonical.iter().zip(text))
-                .take_while(|(ours, theirs)| ours == theirs)
-                .count(),
-        }),
+    if canonical == text {
+        return Ok(value);
     }
+    let offset = canonical.iter().zip(text).take_while(|(ours, theirs)| ours == theirs).count();
+    Err(JsonError::NotCanonical { offset })
 }
 
 /// How long one string may be.
@@ -102,12 +94,12 @@ fn write_value(value: &Value, text: &mut Vec<u8>) {
         }
         Value::String(string) => write_string(string, text),
         Value::Array(items) => {
-            write_list(b"[]", items, text, write_value);
+            write_list(*b"[]", items, text, write_value);
         }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
             members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-            write_list(b"{}", &members, text, |(key, value), text| {
+            write_list(*b"{}", &members, text, |(key, value), text| {
                 write_string(key, text);
                 text.push(b':');
                 write_value(value, text);
@@ -117,12 +109,7 @@ fn write_value(value: &Value, text: &mut Vec<u8>) {
     }
 }
 
-fn write_list<T>(
-    brackets: &[u8; 2],
-    items: &[T],
-    text: &mut Vec<u8>,
-    write_item: impl Fn(&T, &mut Vec<u8>),
-) {
+fn write_list<T>(brackets: [u8; 2], items: &[T], text: &mut Vec<u8>, write_item: impl Fn(&T, &mut Vec<u8>)) {
     text.push(brackets[0]);
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -162,12 +149,10 @@ struct StrictValue {
 
 impl StrictValue {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
-        match self.depth < MAX_DEPTH {
-            true => Ok(Self {
-                depth: self.depth + 1,
-                ..self
-            }),
-            false => Err(E::custom(format_args!("nested deeper than {MAX_DEPTH}"))),
+        if self.depth < MAX_DEPTH {
+            Ok(Self { depth: self.depth + 1, ..self })
+        } else {
+            Err(E::custom(format_args!("nested deeper than {MAX_DEPTH}")))
         }
     }
 }
@@ -192,24 +177,15 @@ impl<'de> Visitor<'de> for StrictValue {
     }
 
     fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Value, E> {
-        match number <= MAX_INTEGER {
-            true => Ok(number.into()),
-            false => Err(E::custom("integer not below 2^53")),
-        }
+        if number <= MAX_INTEGER { Ok(number.into()) } else { Err(E::custom("integer not below 2^53")) }
     }
 
     fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Value, E> {
-        match number.unsigned_abs() <= MAX_INTEGER {
-            true => Ok(number.into()),
-            false => Err(E::custom("integer not above -2^53")),
-        }
+        if number.unsigned_abs() <= MAX_INTEGER { Ok(number.into()) } else { Err(E::custom("integer not above -2^53")) }
     }
 
     fn visit_str<E: serde::de::Error>(self, string: &str) -> Result<Value, E> {
-        match string.len() <= self.max_string {
-            true => Ok(string.into()),
-            false => Err(E::custom("string too long")),
-        }
+        if string.len() <= self.max_string { Ok(string.into()) } else { Err(E::custom("string too long")) }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut reader: A) -> Result<Value, A::Error> {
@@ -232,10 +208,7 @@ impl<'de> Visitor<'de> for StrictValue {
                 return Err(A::Error::custom("object too large"));
             }
             if members.contains_key(&key) {
-                return Err(A::Error::custom(format_args!(
-                    "duplicate key `{}`",
-                    key.escape_debug()
-                )));
+                return Err(A::Error::custom(format_args!("duplicate key `{}`", key.escape_debug())));
             }
             let value = reader.next_value_seed(seed)?;
             members.insert(key, value);

@@ -63,9 +63,9 @@ pub use json::JsonError;
 pub use key::{KeyError, KeyId, PublicKey, SigningKey};
 pub use limits::Limits;
 pub use manifest::{
-    Arch, BundleId, Channel, Documents, ExecutionProvider, FileEntry, Host, Manifest,
-    ManifestDraft, ManifestError, Member, MemberId, OnnxProfile, Provenance, RequirementError,
-    Requirements, Role, SelfTest, SemanticVersion, Text, Timestamp, Token, ValueError,
+    Arch, BundleId, Channel, Documents, ExecutionProvider, FileEntry, Host, Manifest, ManifestDraft, ManifestError,
+    Member, MemberId, OnnxProfile, Provenance, RequirementError, Requirements, Role, SelfTest, SemanticVersion, Text,
+    Timestamp, Token, ValueError,
 };
 pub use rule::Rule;
 pub use sign::sign;

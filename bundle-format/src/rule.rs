@@ -111,23 +111,14 @@ mod tests {
 
     #[test]
     fn codes_are_unique_and_ascend() {
-        assert!(
-            Rule::ALL
-                .windows(2)
-                .all(|pair| pair[0].code() < pair[1].code())
-        );
+        assert!(Rule::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
     }
 
     #[test]
     fn security_document_lists_every_rule_with_its_exit_status() {
         let document = include_str!("../../docs/security.md");
         for rule in Rule::ALL {
-            let row = format!(
-                "| {} | {} | {} |",
-                rule.code(),
-                rule.exit_code(),
-                rule.summary()
-            );
+            let row = format!("| {} | {} | {} |", rule.code(), rule.exit_code(), rule.summary());
             assert!(document.contains(&row), "missing row: {row}");
         }
     }

@@ -18,6 +18,11 @@ impl TrustedKeys {
         Self { key }
     }
 
+    /// The id of the trusted key, for messages.
+    pub(crate) fn key_id(&self) -> KeyId {
+        self.key.key_id()
+    }
+
     /// The trusted key with this id.
     pub(crate) fn find(&self, id: &KeyId) -> Option<&PublicKey> {
         Some(&self.key).filter(|key| key.key_id() == *id)

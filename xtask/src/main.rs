@@ -1,3 +1,60 @@
-//! cargo xtask setup | demo | test: fetches native libraries, runs the main job, runs the tests.
+//! `cargo xtask setup | test | demo`: the project's own chores.
+//!
+//! A fresh machine has Rust and Python with pip; two commands must do the
+//! rest. `demo` runs the main job, `test` the tests, and both call `setup`
+//! themselves when the native libraries are missing.
 
-fn main() {}
+mod console;
+mod demo;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Fetches native libraries, runs the tests, runs the main job.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Brings libtorch and ONNX Runtime into `.deps/`; does nothing when they are there
+    Setup(setup::Args),
+    /// Builds both programs and runs every test
+    Test(test::Args),
+    /// Runs the main job: plan, train, export, sign, verify, predict, evaluate
+    Demo(Box<demo::Args>),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            console::warn(&format!("error: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

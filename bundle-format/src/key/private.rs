@@ -19,21 +19,25 @@ const ENCRYPTED_LABEL: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
 /// A P-256 private key. Its memory is wiped when it is dropped.
 pub struct SigningKey {
     key: p256::ecdsa::SigningKey,
+    public: PublicKey,
 }
 
 impl std::fmt::Debug for SigningKey {
     /// Shows the public half only.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SigningKey({})", self.public_key().key_id())
+        write!(f, "SigningKey({})", self.public.key_id())
     }
 }
 
 impl SigningKey {
+    fn new(key: p256::ecdsa::SigningKey) -> Self {
+        let public = PublicKey::new(*key.verifying_key());
+        Self { key, public: public.expect("a point on the curve has an SPKI") }
+    }
+
     /// Makes a new key from the system's randomness.
     pub fn generate() -> Self {
-        Self {
-            key: p256::ecdsa::SigningKey::generate(),
-        }
+        Self::new(p256::ecdsa::SigningKey::generate())
     }
 
     /// Reads a PKCS#8 in PEM form, encrypted or not.
@@ -51,12 +55,11 @@ impl SigningKey {
         }
         let key = if pem.starts_with(ENCRYPTED_LABEL) {
             let passphrase = passphrase.ok_or(KeyError::PassphraseMissing)?;
-            p256::ecdsa::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase)
-                .map_err(|_| KeyError::PassphraseWrong)?
+            p256::ecdsa::SigningKey::from_pkcs8_encrypted_pem(pem, passphrase).map_err(|_| KeyError::PassphraseWrong)?
         } else {
             p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map_err(|_| KeyError::PrivatePem)?
         };
-        Ok(Self { key })
+        Ok(Self::new(key))
     }
 
     /// The PKCS#8 in PEM form, encrypted if there is a passphrase.
@@ -70,7 +73,7 @@ impl SigningKey {
             Some(passphrase) => self.key.to_pkcs8_encrypted_pem(passphrase, LineEnding::LF),
             None => self.key.to_pkcs8_pem(LineEnding::LF),
         };
-        Ok(pem.expect("a private key has a PKCS#8 form").to_string())
+        pem.map(|pem| pem.to_string()).map_err(|_| KeyError::PrivatePem)
     }
 
     /// Writes [`SigningKey::to_pem`] to a new file that only its owner can read.
@@ -86,9 +89,7 @@ impl SigningKey {
             _ => Path::new("."),
         };
         let write = || {
-            let mut file = Builder::new()
-                .permissions(PermissionsExt::from_mode(0o600))
-                .tempfile_in(folder)?;
+            let mut file = Builder::new().permissions(PermissionsExt::from_mode(0o600)).tempfile_in(folder)?;
             file.write_all(pem.as_bytes())?;
             file.as_file().sync_all()?;
             file.persist_noclobber(path).map_err(|error| error.error)?;
@@ -97,9 +98,15 @@ impl SigningKey {
         write().map_err(BundleError::io(path))
     }
 
+    /// The key with the given secret number.
+    #[cfg(test)]
+    pub(crate) fn from_scalar(scalar: &[u8; 32]) -> Self {
+        Self::new(p256::ecdsa::SigningKey::from_slice(scalar).unwrap())
+    }
+
     /// The public half.
     pub fn public_key(&self) -> PublicKey {
-        PublicKey::new(*self.key.verifying_key())
+        self.public.clone()
     }
 
     /// The signature over `message`, with the nonce of RFC 6979 and the lower s.

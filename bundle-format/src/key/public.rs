@@ -9,7 +9,6 @@ use p256::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
 use super::KeyError;
 use crate::digest::Digest;
 use crate::entry_path::EntryPath;
-use crate::manifest::SIGNATURES_FOLDER;
 
 /// Longest PEM text that is looked at; a P-256 key takes 178 bytes.
 const MAX_PEM_BYTES: usize = 16 << 10;
@@ -21,9 +20,7 @@ pub struct KeyId(pub(crate) Digest);
 impl KeyId {
     /// The entry that holds this key's signature.
     pub fn signature_path(&self) -> EntryPath {
-        let id = self.to_string();
-        EntryPath::new(format!("{SIGNATURES_FOLDER}/{}.sig", &id[..16]))
-            .expect("hexadecimal digits keep the grammar of names")
+        EntryPath::signature_by(&self.0)
     }
 }
 
@@ -37,11 +34,16 @@ impl fmt::Display for KeyId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     key: VerifyingKey,
+    pem: String,
+    id: KeyId,
 }
 
 impl PublicKey {
-    pub(super) fn new(key: VerifyingKey) -> Self {
-        Self { key }
+    pub(super) fn new(key: VerifyingKey) -> Result<Self, KeyError> {
+        let pem = key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::PublicPem)?;
+        let der = key.to_public_key_der().map_err(|_| KeyError::PublicPem)?;
+        let id = KeyId(Digest::of(der.as_bytes()));
+        Ok(Self { key, pem, id })
     }
 
     /// Reads an SPKI in PEM form.
@@ -54,23 +56,22 @@ impl PublicKey {
             return Err(KeyError::PublicPem);
         }
         let key = VerifyingKey::from_public_key_pem(pem.trim_ascii());
-        key.map(Self::new).map_err(|_| KeyError::PublicPem)
+        Self::new(key.map_err(|_| KeyError::PublicPem)?)
     }
 
     /// The SPKI in PEM form: 64 columns, a newline at the end.
     pub fn to_pem(&self) -> String {
-        (self.key.to_public_key_pem(LineEnding::LF)).expect("a point on the curve has an SPKI")
+        self.pem.clone()
     }
 
     /// The key's identity.
     pub fn key_id(&self) -> KeyId {
-        let der = (self.key.to_public_key_der()).expect("a point on the curve has an SPKI");
-        KeyId(Digest::of(der.as_bytes()))
+        self.id
     }
 
     /// What OMS calls the hint: the digest of the PEM text.
     pub(crate) fn hint(&self) -> Digest {
-        Digest::of(self.to_pem().as_bytes())
+        Digest::of(self.pem.as_bytes())
     }
 
     /// Whether `signature` is this key's over `message`.

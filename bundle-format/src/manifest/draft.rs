@@ -156,10 +156,7 @@ impl ManifestDraft {
         in_range("min_dice_milli", self.selftest.min_dice_milli <= 1000)?;
         in_range("ir_version", self.onnx.ir_version >= 1)?;
         in_range("opset", self.onnx.opset >= 1)?;
-        let external = self
-            .members
-            .iter()
-            .all(|m| m.external.len() <= MAX_EXTERNAL);
+        let external = self.members.iter().all(|m| m.external.len() <= MAX_EXTERNAL);
         in_range("external", external)?;
 
         in_order("members", self.members.is_sorted_by(|a, b| a.id < b.id))?;
@@ -177,11 +174,7 @@ impl ManifestDraft {
             ("pipeline", &self.pipeline, Role::Config),
             ("selftest.input", &self.selftest.input, Role::Selftest),
             ("selftest.expected", &self.selftest.expected, Role::Selftest),
-            (
-                "documents.model_card",
-                &documents.model_card,
-                Role::Document,
-            ),
+            ("documents.model_card", &documents.model_card, Role::Document),
             ("documents.license", &documents.license, Role::Document),
             ("documents.sbom", &documents.sbom, Role::Sbom),
         ];
@@ -199,19 +192,11 @@ impl ManifestDraft {
 }
 
 pub(super) fn in_range(field: &'static str, holds: bool) -> Result<(), ManifestError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ManifestError::Range { field })
-    }
+    if holds { Ok(()) } else { Err(ManifestError::Range { field }) }
 }
 
 pub(super) fn in_order(field: &'static str, holds: bool) -> Result<(), ManifestError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(ManifestError::Order { field })
-    }
+    if holds { Ok(()) } else { Err(ManifestError::Order { field }) }
 }
 
 pub(super) fn is_strictly_sorted<T: Ord>(items: &[T]) -> bool {

@@ -157,10 +157,7 @@ impl Manifest {
     /// [`ManifestError`] if the result would not keep the schema.
     pub fn new(draft: ManifestDraft, mut files: Vec<FileEntry>) -> Result<Self, ManifestError> {
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        let manifest = Self {
-            draft: draft.sorted(),
-            files,
-        };
+        let manifest = Self { draft: draft.sorted(), files };
         manifest.check()?;
         Ok(manifest)
     }
@@ -220,7 +217,8 @@ impl Manifest {
             return Err(ManifestError::Order { field: "files" });
         }
         for FileEntry { path, .. } in &self.files {
-            if path.as_str() == MANIFEST_PATH || path.is_inside(SIGNATURES_FOLDER) {
+            let reserved = [MANIFEST_PATH, SIGNATURES_FOLDER].contains(&path.as_str());
+            if reserved || path.is_inside(SIGNATURES_FOLDER) {
                 return Err(ManifestError::Reserved { path: path.clone() });
             }
         }
@@ -236,12 +234,7 @@ impl Manifest {
             match roles.get(&path) {
                 Some(&actual) if actual == expected => {}
                 Some(&actual) => {
-                    return Err(ManifestError::RoleMismatch {
-                        field,
-                        path,
-                        expected,
-                        actual,
-                    });
+                    return Err(ManifestError::RoleMismatch { field, path, expected, actual });
                 }
                 None => return Err(ManifestError::Dangling { field, path }),
             }

@@ -168,24 +168,14 @@ impl Requirements {
             let (required, actual) = (self.onnxruntime.clone(), host.onnxruntime.clone());
             return Err(RequirementError::OnnxRuntime { required, actual });
         }
-        match self
-            .features
-            .iter()
-            .find(|feature| !host.features.contains(feature))
-        {
-            Some(feature) => Err(RequirementError::Feature {
-                feature: feature.clone(),
-            }),
+        match self.features.iter().find(|feature| !host.features.contains(feature)) {
+            Some(feature) => Err(RequirementError::Feature { feature: feature.clone() }),
             None => Ok(()),
         }
     }
 
     fn check_machine(&self, host: &Host) -> Result<(), RequirementError> {
-        if !self
-            .compatible
-            .iter()
-            .any(|name| host.compatible.contains(name))
-        {
+        if !self.compatible.iter().any(|name| host.compatible.contains(name)) {
             let (required, actual) = (self.compatible.clone(), host.compatible.clone());
             return Err(RequirementError::Compatible { required, actual });
         }
@@ -202,17 +192,11 @@ impl Requirements {
         }
         if u64::from(self.memory_mib) > host.memory_mib {
             let (required_mib, actual_mib) = (self.memory_mib, host.memory_mib);
-            return Err(RequirementError::Memory {
-                required_mib,
-                actual_mib,
-            });
+            return Err(RequirementError::Memory { required_mib, actual_mib });
         }
         if u64::from(self.device_memory_mib) > host.device_memory_mib {
             let (required_mib, actual_mib) = (self.device_memory_mib, host.device_memory_mib);
-            return Err(RequirementError::DeviceMemory {
-                required_mib,
-                actual_mib,
-            });
+            return Err(RequirementError::DeviceMemory { required_mib, actual_mib });
         }
         Ok(())
     }
@@ -227,18 +211,12 @@ impl Requirements {
     /// Checks ranges and orders of the fields themselves.
     pub(super) fn check_form(&self) -> Result<(), ManifestError> {
         in_range("memory_mib", self.memory_mib >= 1)?;
-        in_range(
-            "compatible",
-            (1..=MAX_NAMES).contains(&self.compatible.len()),
-        )?;
+        in_range("compatible", (1..=MAX_NAMES).contains(&self.compatible.len()))?;
         in_range("execution_providers", !self.execution_providers.is_empty())?;
         in_range("features", self.features.len() <= MAX_NAMES)?;
         in_order("arch", is_strictly_sorted(&self.arch))?;
         in_order("compatible", is_strictly_sorted(&self.compatible))?;
-        in_order(
-            "execution_providers",
-            is_strictly_sorted(&self.execution_providers),
-        )?;
+        in_order("execution_providers", is_strictly_sorted(&self.execution_providers))?;
         in_order("features", is_strictly_sorted(&self.features))
     }
 }

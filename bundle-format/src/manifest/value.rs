@@ -34,10 +34,7 @@ macro_rules! text_type {
             pub fn new(text: impl Into<String>) -> Result<Self, ValueError> {
                 let text = text.into();
                 let matches: fn(&str) -> bool = $matches;
-                match matches(&text) {
-                    true => Ok(Self(text)),
-                    false => Err(ValueError { text, expected: $expected }),
-                }
+                if matches(&text) { Ok(Self(text)) } else { Err(ValueError { text, expected: $expected }) }
             }
 
             /// The value as text.
@@ -114,13 +111,6 @@ impl BundleId {
     }
 }
 
-impl SemanticVersion {
-    /// The version as a number that can be compared.
-    pub fn to_semver(&self) -> semver::Version {
-        semver::Version::parse(&self.0).expect("a SemanticVersion was parsed when it was made")
-    }
-}
-
 impl Timestamp {
     /// The time `seconds` after 1970-01-01, as `SOURCE_DATE_EPOCH` counts it.
     ///
@@ -131,16 +121,11 @@ impl Timestamp {
         let (days, second) = (seconds / 86_400, seconds % 86_400);
         if days > 2_932_896 {
             let text = seconds.to_string();
-            return Err(ValueError {
-                text,
-                expected: "a time before the year 10000",
-            });
+            return Err(ValueError { text, expected: "a time before the year 10000" });
         }
         let (year, month, day) = civil_date(days);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        Self::new(format!(
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        ))
+        Self::new(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
     }
 }
 
@@ -151,16 +136,11 @@ impl Timestamp {
 fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -176,8 +156,7 @@ fn is_bundle_id(text: &str) -> bool {
 }
 
 fn is_token(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && (text.bytes()).all(|b| b.is_ascii_alphanumeric() || b"_.:,/+-".contains(&b))
+    (1..=64).contains(&text.len()) && (text.bytes()).all(|b| b.is_ascii_alphanumeric() || b"_.:,/+-".contains(&b))
 }
 
 fn is_line(text: &str) -> bool {

@@ -80,7 +80,7 @@ words! {
         Cuda = "cuda",
         /// Intel OpenVINO.
         Openvino = "openvino",
-        /// NVIDIA TensorRT.
+        /// NVIDIA `TensorRT`.
         Tensorrt = "tensorrt",
     }
 }

@@ -1,0 +1,66 @@
+//! Command line of `unnunet-train`: one file per subcommand, each with `Args` and `run`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub mod checkpoints;
+pub mod output;
+pub mod schedule_args;
+
+/// Trains nnU-Nets with cyclic checkpoints and exports them as bundles.
+#[derive(Debug, Parser)]
+#[command(name = "unnunet-train", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Checkpoints(checkpoints::Args),
+}
+
+/// How a command ended that could run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was done.
+    Done,
+    /// Some cases failed, the rest is done.
+    SomeFailed,
+}
+
+impl Outcome {
+    /// The exit status: 0 done, 1 some cases failed.
+    pub fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Done => ExitCode::SUCCESS,
+            Self::SomeFailed => ExitCode::from(1),
+        }
+    }
+}
+
+impl Cli {
+    /// Runs the chosen command.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the command from running; the chain names file, field, found and expected.
+    pub fn run(self) -> anyhow::Result<Outcome> {
+        match self.command {
+            Command::Checkpoints(args) => checkpoints::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

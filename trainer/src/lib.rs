@@ -1,0 +1,16 @@
+//! Trains nnU-Nets with cyclic checkpoints on libtorch and exports them as bundles.
+//!
+//! The method itself (plans, preprocessing, topology) is `nnunet`'s. This crate adds what training needs: the store
+//! of preprocessed cases, random patches, the network in libtorch, loss, optimizer, schedules and checkpoints. Every
+//! random number comes from a stream named by what it is for, so that a run can be repeated and resumed bit by bit.
+
+pub mod atomic_file;
+pub mod checkpoint_rule;
+pub mod cli;
+pub mod initialization;
+pub mod loss;
+pub mod network;
+pub mod random;
+pub mod schedule;
+pub mod sgd;
+pub mod weights;
