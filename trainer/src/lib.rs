@@ -7,6 +7,7 @@
 pub mod atomic_file;
 pub mod checkpoint_rule;
 pub mod cli;
+pub mod onnx;
 pub mod random;
 pub mod schedule;
 pub mod weights;
