@@ -7,10 +7,12 @@
 pub mod atomic_file;
 pub mod checkpoint_rule;
 pub mod cli;
+pub mod export;
 pub mod initialization;
 pub mod loss;
 pub mod network;
 pub mod onnx;
+pub mod probe;
 pub mod random;
 pub mod schedule;
 pub mod sgd;
