@@ -26,12 +26,12 @@ impl Block {
     /// Index into `labels` of a voxel given in the case's own coordinates; `None` outside the block.
     pub fn index(&self, voxel: [i64; 3]) -> Option<usize> {
         let mut index = 0;
-        for axis in 0..3 {
-            let within = usize::try_from(voxel[axis]).ok()?.checked_sub(self.lower[axis])?;
-            if within >= self.shape[axis] {
+        for (coordinate, (lower, extent)) in voxel.into_iter().zip(self.lower.into_iter().zip(self.shape)) {
+            let within = usize::try_from(coordinate).ok()?.checked_sub(lower)?;
+            if within >= extent {
                 return None;
             }
-            index = index * self.shape[axis] + within;
+            index = index * extent + within;
         }
         Some(index)
     }

@@ -39,22 +39,15 @@ impl PatchGeometry {
     /// For training a configuration.
     pub fn training(configuration: &Configuration) -> Self {
         let patch = configuration.patch_zyx();
-        let (rotation, mirror_axes) = match configuration.patch_size[..] {
-            [y, x] => {
-                let elongated = y.max(x) as f64 / y.min(x) as f64 > 1.5;
-                (Rotation::InPlane(if elongated { PI / 12.0 } else { PI }), vec![1, 2])
-            }
-            _ => {
-                let largest = patch.iter().copied().max().unwrap_or(1);
-                let anisotropic = largest as f64 / patch[0] as f64 > ANISOTROPY;
-                (if anisotropic { Rotation::InPlane(PI) } else { Rotation::Volume(PI / 6.0) }, vec![0, 1, 2])
-            }
-        };
-        let sampled = match configuration.patch_size.len() {
-            2 => sampled_plane(patch, rotation),
-            _ => sampled_volume(patch, rotation),
-        };
-        Self { patch, sampled, rotation, mirror_axes }
+        if let [y, x] = configuration.patch_size[..] {
+            let elongated = y.max(x) as f64 / y.min(x) as f64 > 1.5;
+            let rotation = Rotation::InPlane(if elongated { PI / 12.0 } else { PI });
+            return Self { patch, sampled: sampled_plane(patch, rotation), rotation, mirror_axes: vec![1, 2] };
+        }
+        let largest = patch.iter().copied().max().unwrap_or(1);
+        let anisotropic = largest as f64 / patch[0] as f64 > ANISOTROPY;
+        let rotation = if anisotropic { Rotation::InPlane(PI) } else { Rotation::Volume(PI / 6.0) };
+        Self { patch, sampled: sampled_volume(patch, rotation), rotation, mirror_axes: vec![0, 1, 2] }
     }
 
     /// For validation: the patch as it is, neither turned nor mirrored.

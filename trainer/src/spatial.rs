@@ -212,9 +212,7 @@ fn rotation([z, y, x]: [f64; 3]) -> Matrix {
 }
 
 fn product(left: &Matrix, right: &Matrix) -> Matrix {
-    std::array::from_fn(|row| {
-        std::array::from_fn(|column| (0..3).map(|k| left[row][k] * right[k][column]).sum())
-    })
+    std::array::from_fn(|row| std::array::from_fn(|column| (0..3).map(|k| left[row][k] * right[k][column]).sum()))
 }
 
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
