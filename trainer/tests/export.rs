@@ -1,5 +1,7 @@
 //! From a folder with checkpoints to a bundle, and what is refused on the way.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use bundle_format::{

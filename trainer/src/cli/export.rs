@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nnunet::fold::Fold;
 use nnunet::plans::ConfigurationName;
 
-use crate::cli::{Outcome, output};
+use crate::cli::{Outcome, folders, output};
 use crate::export::{Identity, Progress, Request, Summary, export};
 
 /// Makes reproducible builds: seconds since 1970 to be written instead of now.
@@ -130,13 +130,11 @@ fn show(bar: &ProgressBar, progress: Progress<'_>) {
 fn request(args: &Args) -> anyhow::Result<Request> {
     let dataset_folder = folders::dataset(&args.preprocessed, &args.dataset)?;
     let configuration = ConfigurationName(args.configuration.clone());
-    let run_folder = folders::run(&args.results, &dataset_folder, &args.plans, &configuration)?;
+    let name = dataset_folder.file_name().unwrap_or_default().to_string_lossy();
+    let run_folder = folders::run(&args.results, &name, &args.plans, &configuration);
     let title = match &args.title {
         Some(title) => title.clone(),
-        None => {
-            let name = dataset_folder.file_name().unwrap_or_default().to_string_lossy();
-            Text::new(format!("{name} {configuration}"))?
-        }
+        None => Text::new(format!("{name} {configuration}"))?,
     };
     Ok(Request {
         dataset_folder,
@@ -159,23 +157,21 @@ fn request(args: &Args) -> anyhow::Result<Request> {
 }
 
 fn license(args: &Args) -> anyhow::Result<String> {
-    match &args.license_file {
-        Some(path) => Ok(fs_err::read_to_string(path)?),
-        None => {
-            output::note("no `--license-file`: the bundle says that no terms of use were given");
-            Ok(NO_LICENSE.into())
-        }
+    if let Some(path) = &args.license_file {
+        return Ok(fs_err::read_to_string(path)?);
     }
+    output::note("no `--license-file`: the bundle says that no terms of use were given");
+    Ok(NO_LICENSE.into())
 }
 
 /// `SOURCE_DATE_EPOCH` if it is set, else the clock.
 fn created() -> anyhow::Result<Timestamp> {
-    let seconds = match std::env::var(SOURCE_DATE_EPOCH) {
-        Ok(text) => text.parse().with_context(|| format!("{SOURCE_DATE_EPOCH} is `{text}`, expected seconds"))?,
-        Err(_) => {
-            output::note(format_args!("{SOURCE_DATE_EPOCH} is not set: the bundle is dated now and not reproducible"));
-            SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs()
-        }
+    let seconds = if let Some(text) = std::env::var_os(SOURCE_DATE_EPOCH) {
+        let parsed = text.to_str().and_then(|text| text.parse().ok());
+        parsed.with_context(|| format!("{SOURCE_DATE_EPOCH} is `{}`, expected seconds", text.display()))?
+    } else {
+        output::note(format_args!("{SOURCE_DATE_EPOCH} is not set: the bundle is dated now and not reproducible"));
+        SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs()
     };
     Ok(Timestamp::from_unix(seconds)?)
 }
