@@ -4,7 +4,14 @@
 //! of preprocessed cases, random patches, the network in libtorch, loss, optimizer, schedules and checkpoints. Every
 //! random number comes from a stream named by what it is for, so that a run can be repeated and resumed bit by bit.
 
+pub mod atomic_file;
 pub mod checkpoint_rule;
 pub mod cli;
+pub mod initialization;
+pub mod loss;
+pub mod network;
+pub mod onnx;
 pub mod random;
 pub mod schedule;
+pub mod sgd;
+pub mod weights;
