@@ -1,8 +1,7 @@
 //! A canonical archive, open for reading.
 //!
 //! One file handle serves the checks and every later load, so that renaming or
-//! replacing the file changes nothing for us. Content is read by position in
-//! pieces.
+//! replacing the file changes nothing for us.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
