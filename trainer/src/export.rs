@@ -24,11 +24,11 @@ use tch::Device;
 pub use error::ExportError;
 
 use crate::atomic_file;
+use crate::checkpoint::CheckpointRecord;
 use crate::network::Network;
 use crate::onnx;
 use crate::probe::Probe;
 use crate::weights::Weights;
-use checkpoints::Checkpoint;
 use source::Source;
 
 /// The program that made a bundle, as provenance names it.
@@ -108,10 +108,10 @@ pub struct Summary {
 /// A member that has been written.
 #[derive(Debug)]
 struct Exported {
-    checkpoint: Checkpoint,
+    member: Member,
+    record: CheckpointRecord,
     model: EntryPath,
     staged: PathBuf,
-    weights_sha256: Digest,
     onnx_sha256: Digest,
     n_bytes: usize,
 }
@@ -123,51 +123,42 @@ struct Exported {
 /// [`ExportError`] naming the file, the member or the parameter at fault. Nothing is left behind then.
 pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Summary, ExportError> {
     let source = Source::read(request)?;
-    let checkpoints = checkpoints::find(&request.run_folder, &request.folds, request.max_members)?;
-    let (case, image) = source.probe_case(&request.dataset_folder, checkpoints[0].member.fold)?;
+    let members = checkpoints::find(&request.run_folder, &request.folds, request.max_members)?;
+    let (case, image) = source.probe_case(&request.dataset_folder, members[0].fold)?;
     let patch = &source.configuration.patch_size;
     let mut probe = Probe::new(&image.view(), patch, source.network.n_outputs);
     drop(image);
-    progress(Progress::Start { n_members: checkpoints.len(), probe: &case });
+    progress(Progress::Start { n_members: members.len(), probe: &case });
 
     let staging = staging_folder(&request.output)?;
-    let mut members = Vec::with_capacity(checkpoints.len());
-    for checkpoint in checkpoints {
-        let member = checkpoint.member;
-        members.push(export_member(checkpoint, &source, &mut probe, staging.path())?);
+    let mut exported = Vec::with_capacity(members.len());
+    for &member in &members {
+        let (record, weights) = checkpoints::load(&request.run_folder, member)?;
+        exported.push(export_member(record, &weights, &source, &mut probe, staging.path())?);
         progress(Progress::Member { member });
     }
     progress(Progress::Packing);
-    let manifest_sha256 = pack(request, &source, probe, &members)?;
-    let members = members.into_iter().map(|exported| exported.checkpoint.member).collect();
+    let manifest_sha256 = pack(request, &source, probe, &exported)?;
     Ok(Summary { manifest_sha256, members, probe: case })
 }
 
 fn export_member(
-    checkpoint: Checkpoint,
+    record: CheckpointRecord,
+    weights: &Weights,
     source: &Source,
     probe: &mut Probe,
     staging: &Path,
 ) -> Result<Exported, ExportError> {
-    let member = checkpoint.member;
-    let refuse = |source| ExportError::Weights { member, source };
-    let weights = Weights::read(&checkpoint.weights).map_err(refuse)?;
-    weights.check(&source.network).map_err(refuse)?;
-    let onnx = onnx::export(&source.network, &weights, &source.configuration.patch_size)
+    let member = Member { fold: record.fold, epoch: record.epoch };
+    weights.check(&source.network).map_err(|source| ExportError::Weights { member, source })?;
+    let onnx = onnx::export(&source.network, weights, &source.configuration.patch_size)
         .map_err(|source| ExportError::Onnx { member, source })?;
     let model = EntryPath::new(format!("models/{member}.onnx"))?;
     let staged = staging.join(format!("{}.onnx", member.to_string().replace('/', "-")));
     atomic_file::write(&staged, &onnx).map_err(|source| ExportError::Stage { source })?;
-    let network = Network::new(&source.network, &weights, Device::Cpu)?;
+    let network = Network::new(&source.network, weights, Device::Cpu)?;
     probe.run(&member.to_string(), &network)?;
-    Ok(Exported {
-        checkpoint,
-        model,
-        staged,
-        weights_sha256: weights.digest(),
-        onnx_sha256: Digest::of(&onnx),
-        n_bytes: onnx.len(),
-    })
+    Ok(Exported { member, record, model, staged, onnx_sha256: Digest::of(&onnx), n_bytes: onnx.len() })
 }
 
 fn pack(request: &Request, source: &Source, probe: Probe, members: &[Exported]) -> Result<Digest, ExportError> {

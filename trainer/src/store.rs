@@ -304,6 +304,16 @@ pub enum StoreError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A voxel has a label that the network does not know.
+    #[error("case `{case}` has label {found}, the data set names {n_classes} classes from 0")]
+    Label {
+        /// The case.
+        case: CaseId,
+        /// The label.
+        found: i16,
+        /// Classes of the data set.
+        n_classes: usize,
+    },
     /// A remembered voxel lies outside the case.
     #[error("`{}` names voxel {found:?} of a case of shape {shape:?}", path.display())]
     Location {

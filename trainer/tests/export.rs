@@ -17,7 +17,9 @@ use nnunet::plans::{ConfigurationName, Plans};
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use nnunet::topology::UNet;
 use serde_json::{Value, json};
+use trainer::checkpoint::CheckpointFolder;
 use trainer::export::{ExportError, Identity, Request, Summary, export};
+use trainer::journal::EpochRecord;
 use trainer::store::Store;
 use trainer::weights::{Tensor, Weights};
 
@@ -86,12 +88,25 @@ impl Training {
         fs_err::write(self.path(name), content).unwrap();
     }
 
-    fn checkpoint(&self, fold: usize, epoch: usize) {
-        let record = json!({ "epoch": epoch, "cycle": epoch / 10, "pseudo_dice": 0.5 });
-        let stem = format!("run/fold_{fold}/checkpoint_{epoch}");
-        self.write(&format!("{stem}.json"), record.to_string().as_bytes());
-        let weights = weights(&self.network, 100 * fold + epoch);
-        self.write(&format!("{stem}.safetensors"), &weights.to_bytes());
+    fn checkpoint(&self, fold: u16, epoch: u32) {
+        let weights = weights(&self.network, 100 * usize::from(fold) + epoch as usize);
+        self.save(Fold(fold), epoch, &weights);
+    }
+
+    fn save(&self, fold: Fold, epoch: u32, weights: &Weights) {
+        let folder = self.path("run").join(fold.to_string());
+        fs_err::create_dir_all(&folder).unwrap();
+        let record = EpochRecord {
+            epoch,
+            cycle: epoch / 10,
+            learning_rate: 0.01,
+            training_loss: -0.5,
+            validation_loss: -0.5,
+            pseudo_dice: vec![],
+            ema_pseudo_dice: Some(0.5),
+            seconds: 1.0,
+        };
+        CheckpointFolder::new(folder).save(&epoch.to_string(), &weights.to_bytes(), fold, &record).unwrap();
     }
 
     fn store(&self, identifier: &str) {
@@ -244,7 +259,7 @@ fn a_training_without_checkpoints_is_refused() {
         remove(&["run/fold_0/checkpoint_9.safetensors", "run/fold_0/checkpoint_19.safetensors"]),
         "fold_0` holds no `checkpoint_<epoch>.safetensors`",
     );
-    check_refused(remove(&["run/fold_1/checkpoint_9.json"]), "fold_1/checkpoint_9.json");
+    check_refused(remove(&["run/fold_1/checkpoint_9.json"]), "fold_1` lacks `checkpoint_9.json`");
     check_refused(remove(&["data/splits_final.json"]), "splits_final.json");
     check_refused(|training| fs_err::remove_dir_all(training.path("data/nnUNetPlans_2d")).unwrap(), "case_b.json");
 }
@@ -256,7 +271,7 @@ fn weights_that_cannot_be_run_are_refused() {
         move |training: &Training| {
             let mut weights = Weights::read(&training.path(NAME)).unwrap();
             weights.insert("decoder.seg_layers.0.bias", tensor).unwrap();
-            weights.write(&training.path(NAME)).unwrap();
+            training.save(Fold(1), 19, &weights);
         }
     };
     check_refused(
@@ -271,10 +286,16 @@ fn weights_that_cannot_be_run_are_refused() {
 }
 
 #[test]
-fn a_record_of_another_epoch_is_refused() {
-    let json = json!({ "epoch": 8, "cycle": 0, "pseudo_dice": null }).to_string();
+fn a_checkpoint_that_was_changed_or_renamed_is_refused() {
     check_refused(
-        move |training| training.write("run/fold_0/checkpoint_9.json", json.as_bytes()),
-        "is the record of epoch 8, expected 9",
+        |training| weights(&training.network, 5).write(&training.path("run/fold_0/checkpoint_9.safetensors")).unwrap(),
+        "member `fold_0/checkpoint_9` cannot be read",
     );
+    let rename = |training: &Training| {
+        for suffix in ["json", "safetensors"] {
+            let [from, to] = ["9", "8"].map(|epoch| training.path(&format!("run/fold_0/checkpoint_{epoch}.{suffix}")));
+            fs_err::rename(from, to).unwrap();
+        }
+    };
+    check_refused(rename, "the record of member `fold_0/checkpoint_8` is that of `fold_0/checkpoint_9`");
 }

@@ -40,7 +40,7 @@ impl ModelCard<'_> {
         writeln!(f, "- Channels: {}", source.channels.join(", "))?;
         writeln!(f, "- Structures: {}\n", structures.join(", "))?;
         writeln!(f, "| fold | training cases | validation cases |\n|---:|---:|---:|")?;
-        let mut folds: Vec<_> = self.members.iter().map(|exported| exported.checkpoint.member.fold).collect();
+        let mut folds: Vec<_> = self.members.iter().map(|exported| exported.member.fold).collect();
         folds.dedup();
         for fold in folds {
             match source.split(fold) {
@@ -66,13 +66,15 @@ impl ModelCard<'_> {
 
     fn training(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Training\n")?;
-        writeln!(f, "Members of the ensemble with the pseudo-Dice of their epoch: the Dice over random validation")?;
-        writeln!(f, "patches, which is not the Dice of whole cases.\n")?;
-        writeln!(f, "| member | cycle | mean pseudo-Dice |\n|---|---:|---:|")?;
+        writeln!(
+            f,
+            "Members of the ensemble. Pseudo-Dice is the moving average over epochs of the mean foreground Dice"
+        )?;
+        writeln!(f, "of random validation patches, which is not the Dice of whole cases.\n")?;
+        writeln!(f, "| member | cycle | pseudo-Dice |\n|---|---:|---:|")?;
         for exported in self.members {
-            let checkpoint = &exported.checkpoint;
-            let dice = checkpoint.record.pseudo_dice.map_or("undefined".to_owned(), |dice| format!("{dice:.4}"));
-            writeln!(f, "| `{}` | {} | {dice} |", checkpoint.member, checkpoint.record.cycle)?;
+            let dice = exported.record.ema_pseudo_dice.map_or("undefined".to_owned(), |dice| format!("{dice:.4}"));
+            writeln!(f, "| `{}` | {} | {dice} |", exported.member, exported.record.cycle)?;
         }
         writeln!(f)
     }

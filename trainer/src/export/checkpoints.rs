@@ -5,74 +5,54 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nnunet::fold::{Fold, Member};
 
 use super::ExportError;
-use super::source::text;
-
-/// One checkpoint on disk.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Checkpoint {
-    /// The member it becomes.
-    pub(super) member: Member,
-    /// Its record.
-    pub(super) record: Record,
-    /// Its weights.
-    pub(super) weights: PathBuf,
-}
-
-/// What a checkpoint's record says.
-#[derive(Debug, Clone, PartialEq, serde::Deserialize)]
-pub(super) struct Record {
-    /// Epoch, from 0.
-    pub(super) epoch: u32,
-    /// Cycle, from 0.
-    pub(super) cycle: u32,
-    /// Mean foreground Dice over validation patches; `None` if no patch showed foreground.
-    pub(super) pseudo_dice: Option<f64>,
-}
+use crate::checkpoint::{CheckpointFolder, CheckpointRecord};
+use crate::weights::Weights;
 
 /// Finds the checkpoints of `folds`, or of every fold if there are none, sorted by fold and epoch.
 pub(super) fn find(
     run_folder: &Path,
     folds: &[Fold],
     max_members: Option<NonZeroUsize>,
-) -> Result<Vec<Checkpoint>, ExportError> {
+) -> Result<Vec<Member>, ExportError> {
     let mut folds: BTreeSet<Fold> = folds.iter().copied().collect();
     if folds.is_empty() {
         folds =
             numbered(run_folder, "fold_", "")?.into_iter().filter_map(|n| u16::try_from(n).ok()).map(Fold).collect();
     }
-    let mut checkpoints = Vec::new();
+    let mut members = Vec::new();
     for fold in folds {
         let folder = run_folder.join(fold.to_string());
         let epochs: Vec<u32> = numbered(&folder, "checkpoint_", ".safetensors")?.into_iter().collect();
         if epochs.is_empty() {
             return Err(ExportError::NoCheckpoint { folder });
         }
-        for epoch in spread(&epochs, max_members) {
-            checkpoints.push(Checkpoint::read(&folder, Member { fold, epoch })?);
+        let recorded = numbered(&folder, "checkpoint_", ".json")?;
+        if let Some(&epoch) = epochs.iter().find(|epoch| !recorded.contains(epoch)) {
+            return Err(ExportError::NoRecord { folder, epoch });
         }
+        members.extend(spread(&epochs, max_members).into_iter().map(|epoch| Member { fold, epoch }));
     }
-    if checkpoints.is_empty() {
+    if members.is_empty() {
         return Err(ExportError::NoFold { folder: run_folder.to_owned() });
     }
-    Ok(checkpoints)
+    Ok(members)
 }
 
-impl Checkpoint {
-    fn read(folder: &Path, member: Member) -> Result<Self, ExportError> {
-        let stem = folder.join(format!("checkpoint_{}", member.epoch));
-        let path = stem.with_extension("json");
-        let record: Record =
-            serde_json::from_str(&text(&path)?).map_err(|source| ExportError::Json { path: path.clone(), source })?;
-        if record.epoch != member.epoch {
-            return Err(ExportError::Epoch { path, expected: member.epoch, found: record.epoch });
-        }
-        Ok(Self { member, record, weights: stem.with_extension("safetensors") })
+/// Reads a member's weights with their record.
+pub(super) fn load(run_folder: &Path, member: Member) -> Result<(CheckpointRecord, Weights), ExportError> {
+    let folder = CheckpointFolder::new(run_folder.join(member.fold.to_string()));
+    let refuse = |source| ExportError::Checkpoint { member, source };
+    let (record, weights) = folder.load(&member.epoch.to_string()).map_err(refuse)?;
+    let found = Member { fold: record.fold, epoch: record.epoch };
+    if found != member {
+        return Err(ExportError::Record { member, found });
     }
+    Ok((record, weights))
 }
 
 /// The numbers `n` for which `folder` holds `<prefix><n><suffix>`, written without leading zeros.

@@ -71,13 +71,12 @@ pub(super) fn draft(identity: &Identity, source: &Source, members: &[Exported]) 
 }
 
 fn member(exported: &Exported) -> Result<bundle_format::Member, ExportError> {
-    let checkpoint = &exported.checkpoint;
     Ok(bundle_format::Member {
-        cycle: Some(checkpoint.record.cycle),
-        epoch: Some(checkpoint.member.epoch),
+        cycle: Some(exported.record.cycle),
+        epoch: Some(exported.member.epoch),
         external: Vec::new(),
-        fold: Some(checkpoint.member.fold.0.into()),
-        id: MemberId::new(checkpoint.member.to_string())?,
+        fold: Some(exported.member.fold.0.into()),
+        id: MemberId::new(exported.member.to_string())?,
         model: exported.model.clone(),
         weight_milli: WEIGHT_MILLI,
     })
@@ -85,7 +84,7 @@ fn member(exported: &Exported) -> Result<bundle_format::Member, ExportError> {
 
 fn provenance(identity: &Identity, source: &Source, members: &[Exported]) -> Result<Provenance, ExportError> {
     Ok(Provenance {
-        checkpoints_sha256: members.iter().map(|exported| exported.weights_sha256).collect(),
+        checkpoints_sha256: members.iter().map(|exported| exported.record.weights).collect(),
         dataset_sha256: source.dataset_sha256,
         plan_sha256: source.plans_sha256,
         source_revision: identity.source_revision.clone(),

@@ -9,6 +9,7 @@ use nnunet::fold::Member;
 use nnunet::plans::PlansError;
 use nnunet::topology::TopologyError;
 
+use crate::checkpoint::CheckpointError;
 use crate::network::NetworkError;
 use crate::onnx::OnnxError;
 use crate::probe::ProbeError;
@@ -36,6 +37,14 @@ pub enum ExportError {
         /// Channels of the case.
         found: usize,
     },
+    /// A checkpoint could not be read.
+    #[error("member `{member}` cannot be read")]
+    Checkpoint {
+        /// The member.
+        member: Member,
+        /// Which file, and why.
+        source: CheckpointError,
+    },
     /// The data set's description is wrong.
     #[error("cannot use `{}`", path.display())]
     Dataset {
@@ -43,16 +52,6 @@ pub enum ExportError {
         path: PathBuf,
         /// What is wrong.
         source: DatasetError,
-    },
-    /// A checkpoint's record tells another epoch than its name.
-    #[error("`{}` is the record of epoch {found}, expected {expected}", path.display())]
-    Epoch {
-        /// The record.
-        path: PathBuf,
-        /// Epoch in the name.
-        expected: u32,
-        /// Epoch in the record.
-        found: u32,
     },
     /// A folder could not be listed.
     #[error("cannot find the training")]
@@ -97,6 +96,14 @@ pub enum ExportError {
         /// The folder of the training.
         folder: PathBuf,
     },
+    /// Weights have no record.
+    #[error("`{}` lacks `checkpoint_{epoch}.json`", folder.display())]
+    NoRecord {
+        /// The fold's folder.
+        folder: PathBuf,
+        /// Epoch of the weights.
+        epoch: u32,
+    },
     /// A member could not become an ONNX file.
     #[error("member `{member}` cannot be written as ONNX")]
     Onnx {
@@ -131,6 +138,14 @@ pub enum ExportError {
     Read {
         /// What the system said, with the file.
         source: io::Error,
+    },
+    /// A checkpoint's record is that of another.
+    #[error("the record of member `{member}` is that of `{found}`")]
+    Record {
+        /// The member, by its file's name.
+        member: Member,
+        /// The member that the record names.
+        found: Member,
     },
     /// A text file is too large.
     #[error("`{}` is larger than {limit} bytes", path.display())]
@@ -180,7 +195,7 @@ pub enum ExportError {
     Weights {
         /// The member.
         member: Member,
-        /// Which parameter or file, and why.
+        /// Which parameter, and why.
         source: WeightsError,
     },
 }

@@ -32,7 +32,7 @@ pub(super) fn bill_of_materials(identity: &Identity, dataset: &str, members: &[E
         "components": components.chain([data]).collect::<Vec<_>>(),
         "dependencies": [{
             "ref": identity.id.as_str(),
-            "dependsOn": members.iter().map(|exported| exported.checkpoint.member.to_string()).collect::<Vec<_>>(),
+            "dependsOn": members.iter().map(|exported| exported.member.to_string()).collect::<Vec<_>>(),
         }],
     });
     let mut text = format!("{bill:#}").into_bytes();
@@ -41,7 +41,7 @@ pub(super) fn bill_of_materials(identity: &Identity, dataset: &str, members: &[E
 }
 
 fn component(identity: &Identity, dataset: &str, exported: &Exported) -> Value {
-    let id = exported.checkpoint.member.to_string();
+    let id = exported.member.to_string();
     json!({
         "type": "machine-learning-model",
         "bom-ref": id,
