@@ -5,6 +5,7 @@
 
 pub mod crop;
 pub mod dataset;
+pub mod evaluation;
 pub mod fingerprint;
 pub mod fold;
 pub mod mt19937;

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod initialization;
 pub mod loss;
 pub mod network;
+pub mod onnx;
 pub mod random;
 pub mod schedule;
 pub mod sgd;
