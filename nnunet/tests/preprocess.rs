@@ -10,13 +10,14 @@ use ndarray::{Array3, Array4};
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::preprocess::{PreprocessError, Preprocessed, preprocess};
 use nnunet::restore::{OutputHead, probabilities};
+use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Golden values are rounded to five decimals; normalized values are of the order of one.
 const TOLERANCE: f32 = 1e-5;
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Case {
     name: String,
     configuration: String,
@@ -162,4 +163,40 @@ fn what_does_not_fit_the_plans_is_refused() {
     let mut short = labels;
     short.voxels = Array3::zeros((1, 1, 1));
     assert!(matches!(refused(&image, Some(&short), &configuration), PreprocessError::LabelShape { .. }));
+}
+
+/// A case of noise inside a zero margin, in some axis order, at its own spacing.
+fn any_case() -> impl Strategy<Value = Case> {
+    let forward = Just([0, 1, 2]).prop_shuffle();
+    (1..6_usize, 1..7_usize, 1..8_usize, forward, any::<u32>()).prop_map(|(z, y, x, transpose_forward, seed)| {
+        let mut case = cases().remove(0);
+        case.shape = [z, y, x];
+        case.transpose_forward = transpose_forward;
+        let mut random = nnunet::mt19937::Mt19937::new(seed);
+        case.image = (0..z * y * x).map(|_| if random.up_to(3) == 0 { 1.5 } else { 0.0 }).collect();
+        case.labels = case.image.iter().map(|&value| if value > 0.0 { 1 } else { 0 }).collect();
+        case
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_prediction_lands_on_the_voxels_it_was_made_for(case in any_case()) {
+        let (_, configuration) = case.plans();
+        let found = case.preprocessed();
+        let labels = found.labels.unwrap();
+        let (z, y, x) = labels.dim();
+        let logits = Array4::from_shape_fn((2, z, y, x), |(class, z, y, x)| {
+            if usize::try_from(labels[[z, y, x]]) == Ok(class) { 9.0 } else { 0.0 }
+        });
+        let back = probabilities(logits, &found.properties, &configuration, OutputHead::Softmax, 1.0).unwrap();
+        let foreground = back.index_axis(ndarray::Axis(0), 1);
+        prop_assert_eq!(foreground.shape(), case.shape);
+        for (probability, &label) in foreground.iter().zip(&case.labels) {
+            prop_assert_eq!(*probability > 0.9, label == 1);
+        }
+        for sum in back.sum_axis(ndarray::Axis(0)) {
+            prop_assert!((sum - 1.0).abs() < 1e-6);
+        }
+    }
 }
