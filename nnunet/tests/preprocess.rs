@@ -174,7 +174,7 @@ fn any_case() -> impl Strategy<Value = Case> {
         case.transpose_forward = transpose_forward;
         let mut random = nnunet::mt19937::Mt19937::new(seed);
         case.image = (0..z * y * x).map(|_| if random.up_to(3) == 0 { 1.5 } else { 0.0 }).collect();
-        case.labels = case.image.iter().map(|&value| if value > 0.0 { 1 } else { 0 }).collect();
+        case.labels = case.image.iter().map(|&value| u8::from(value > 0.0)).collect();
         case
     })
 }
