@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::{Outcome, output};
 
-/// Compare segmentations with references (Dice, IoU, counts), per case and structure
+/// Compare segmentations with references by Dice per case and structure
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -97,7 +97,7 @@ fn compare(reference_path: &Path, prediction_path: &Path, labels: &LabelSet) -> 
     let prediction = nifti::read_labels(prediction_path)?;
     let context = || format!("cannot compare `{}` with its reference", prediction_path.display());
     reference.geometry.same_grid(&prediction.geometry).with_context(context)?;
-    let found = overlaps(reference.voxels.view(), prediction.voxels.view(), labels).with_context(context)?;
+    let found = overlaps(&reference.voxels, &prediction.voxels, labels).with_context(context)?;
     Ok(CaseOverlap {
         metrics: labels.structures.iter().map(key).zip(found).collect(),
         prediction_file: prediction_path.display().to_string(),
@@ -108,7 +108,7 @@ fn compare(reference_path: &Path, prediction_path: &Path, labels: &LabelSet) -> 
 fn print(summary: &Summary, labels: &LabelSet) {
     let dice = |value: Option<f64>| value.map_or_else(|| format!("{:>10}", "-"), |value| format!("{value:>10.4}"));
     let width = summary.metric_per_case.iter().map(|case| case_name(case).len()).max().unwrap_or(0).max(4);
-    let names: String = labels.structures.iter().map(|s| format!("{:>10.10}", s.name)).collect();
+    let names = labels.structures.iter().map(|s| format!("{:>10.10}", s.name)).collect::<Vec<_>>().concat();
     output::line(format_args!("{:<width$}{names}", "Dice"));
     for case in &summary.metric_per_case {
         let cells: String = labels.structures.iter().map(|s| dice(case.metrics[&key(s)].dice)).collect();
