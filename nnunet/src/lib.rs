@@ -8,3 +8,6 @@ pub mod fold;
 pub mod pipeline;
 pub mod plans;
 pub mod topology;
+pub mod importance_map;
+pub mod mirroring;
+pub mod sliding_window;
