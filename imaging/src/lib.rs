@@ -10,6 +10,7 @@
 
 pub mod geometry;
 pub mod nifti;
+pub mod resample;
 pub mod volume;
 
 pub use geometry::{Dimensionality, Geometry, GridMismatch, Spacing, SpacingError};

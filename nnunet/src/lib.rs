@@ -3,10 +3,19 @@
 //! This crate does no I/O, prints nothing, reads no clock and no environment, and is handed its random generator.
 //! `trainer` and `runtime` put a thin shell of files, threads and native libraries around it.
 
+pub mod crop;
 pub mod dataset;
+pub mod fingerprint;
 pub mod fold;
+pub mod mt19937;
+pub mod normalize;
+mod percentile;
 pub mod pipeline;
+pub mod planner;
 pub mod plans;
+pub mod preprocess;
+pub mod restore;
+pub mod splits;
 pub mod topology;
 pub mod importance_map;
 pub mod mirroring;

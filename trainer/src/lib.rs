@@ -7,6 +7,11 @@
 pub mod atomic_file;
 pub mod checkpoint_rule;
 pub mod cli;
+pub mod initialization;
+pub mod loss;
+pub mod network;
+pub mod onnx;
 pub mod random;
 pub mod schedule;
+pub mod sgd;
 pub mod weights;

@@ -1,0 +1,202 @@
+//! Moving voxels from one grid to another.
+//!
+//! Both grids cover the same field of view: the centers of the new voxels
+//! divide the extent evenly, and beyond the outermost centers the edge value
+//! continues. Images and logits are interpolated by splines, labels by a vote
+//! of linear weights.
+//!
+//! Follows nnU-Net's `resample_data_or_seg_to_shape`, which is scikit-image's
+//! `resize(mode="edge", anti_aliasing=False)` and thus SciPy's
+//! `zoom(mode="nearest", grid_mode=True)` per channel; and, where one axis is
+//! more than three times as coarse as the finest, the same slice by slice,
+//! with the nearest slice along the coarse axis. Interpolation is separable,
+//! so here each axis is resampled on its own, in `f64`, with `f32` between
+//! the axes: equal up to rounding, and some 20 times less arithmetic.
+
+#![expect(clippy::needless_pass_by_value, reason = "an array view is a pointer, made to be passed by value")]
+
+mod axis;
+mod kernel;
+mod labels;
+mod prefilter;
+
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
+use rayon::prelude::*;
+
+use crate::Spacing;
+use axis::resample_axis;
+pub use labels::resample_labels;
+
+/// A voxel extent more than this many times another makes a grid anisotropic.
+const ANISOTROPY_THRESHOLD: f64 = 3.0;
+
+/// Degree of the interpolating spline.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SplineOrder {
+    /// The nearest voxel; a center halfway between two takes the higher index.
+    Nearest,
+    /// Linear between neighbors.
+    Linear,
+    /// Cubic B-spline through the voxels, clipped to the input's range.
+    Cubic,
+}
+
+/// When the coarsest axis is resampled on its own.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum SeparateAxis {
+    /// If either grid is anisotropic, with a single coarsest axis.
+    #[default]
+    WhenAnisotropic,
+    /// If the current grid has a single coarsest axis.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// From which grid to which, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResamplePlan {
+    /// Extents `[z, y, x]` of the voxels at hand.
+    pub from: [usize; 3],
+    /// Extents `[z, y, x]` wanted, none of them 0.
+    pub to: [usize; 3],
+    /// Spacing of the voxels at hand; decides about the separate axis only.
+    pub current: Spacing,
+    /// Spacing wanted; decides about the separate axis only.
+    pub target: Spacing,
+    /// Interpolation of images; labels are always voted on linearly.
+    pub order: SplineOrder,
+    /// How the coarsest axis is treated.
+    pub separate_axis: SeparateAxis,
+}
+
+impl ResamplePlan {
+    /// The axis that is resampled on its own by nearest neighbor, if any.
+    fn coarse_axis(&self) -> Option<usize> {
+        let spacing = match self.separate_axis {
+            SeparateAxis::Always => self.current,
+            SeparateAxis::WhenAnisotropic if is_anisotropic(self.current) => self.current,
+            SeparateAxis::WhenAnisotropic if is_anisotropic(self.target) => self.target,
+            SeparateAxis::WhenAnisotropic | SeparateAxis::Never => return None,
+        };
+        let zyx = spacing.zyx();
+        let (_, largest) = extremes(zyx);
+        let mut coarsest = (0..3).filter(|&axis| zyx[axis] >= largest);
+        // Two equally coarse axes, as in (0.24, 1.25, 1.25), are not separated.
+        coarsest.next().filter(|_| coarsest.next().is_none())
+    }
+
+    fn assert_extents(&self, found: [usize; 3]) {
+        assert_eq!(found, self.from, "the voxels must have the extents that the plan resamples from");
+        assert!(self.from.iter().chain(&self.to).all(|&extent| extent > 0), "a grid has at least one voxel");
+    }
+}
+
+fn extremes(zyx: [f64; 3]) -> (f64, f64) {
+    let [z, y, x] = zyx;
+    (z.min(y).min(x), z.max(y).max(x))
+}
+
+fn is_anisotropic(spacing: Spacing) -> bool {
+    let (smallest, largest) = extremes(spacing.zyx());
+    largest / smallest > ANISOTROPY_THRESHOLD
+}
+
+/// Resamples every channel of `[channel, z, y, x]`; equal extents are
+/// returned untouched, whatever the spacings say, as in nnU-Net.
+///
+/// Uses all threads of the current pool. Beside input and output it needs at
+/// most two volumes of one channel.
+///
+/// # Panics
+///
+/// If the extents of `voxels` are not `plan.from`, or an extent is 0.
+pub fn resample_channels(voxels: Array4<f32>, plan: &ResamplePlan) -> Array4<f32> {
+    let (n_channels, z, y, x) = voxels.dim();
+    plan.assert_extents([z, y, x]);
+    if plan.from == plan.to {
+        return voxels;
+    }
+    let [z, y, x] = plan.to;
+    let mut resampled = Array4::zeros((n_channels, z, y, x));
+    for (source, mut target) in voxels.outer_iter().zip(resampled.outer_iter_mut()) {
+        target.assign(&match plan.coarse_axis() {
+            Some(coarse) => slice_by_slice(source, plan, coarse),
+            None => whole(source, plan),
+        });
+    }
+    resampled
+}
+
+fn whole(source: ArrayView3<'_, f32>, plan: &ResamplePlan) -> Array3<f32> {
+    let mut resampled = along(source, plan, &[0, 1, 2], plan.order);
+    if plan.order == SplineOrder::Cubic {
+        let (low, high) = range(source.iter());
+        resampled.par_mapv_inplace(|value| value.clamp(low, high));
+    }
+    resampled
+}
+
+/// Resamples the slices across the `coarse` axis, each clipped to its own
+/// range, and then picks the nearest of them for each new slice.
+fn slice_by_slice(source: ArrayView3<'_, f32>, plan: &ResamplePlan, coarse: usize) -> Array3<f32> {
+    let in_plane: Vec<usize> = (0..3).filter(|&axis| axis != coarse).collect();
+    let mut resampled = along(source, plan, &in_plane, plan.order);
+    if plan.order == SplineOrder::Cubic {
+        let slices = source.axis_iter(Axis(coarse)).into_par_iter();
+        slices.zip(resampled.axis_iter_mut(Axis(coarse))).for_each(|(source, mut slice)| {
+            let (low, high) = range(source.iter());
+            slice.mapv_inplace(|value| value.clamp(low, high));
+        });
+    }
+    along(resampled.view(), plan, &[coarse], SplineOrder::Nearest)
+}
+
+/// Resamples along `axes`, the one that shrinks most first.
+fn along(source: ArrayView3<'_, f32>, plan: &ResamplePlan, axes: &[usize], order: SplineOrder) -> Array3<f32> {
+    let mut axes: Vec<usize> = axes.iter().copied().filter(|&axis| plan.from[axis] != plan.to[axis]).collect();
+    axes.sort_by(|&a, &b| (plan.to[a] * plan.from[b]).cmp(&(plan.to[b] * plan.from[a])));
+    let mut axes = axes.into_iter();
+    let Some(first) = axes.next() else { return to_owned(source) };
+    let mut resampled = resample_axis(source, first, plan.to[first], order);
+    for axis in axes {
+        resampled = resample_axis(resampled.view(), axis, plan.to[axis], order);
+    }
+    resampled
+}
+
+fn to_owned(source: ArrayView3<'_, f32>) -> Array3<f32> {
+    let mut copy = Array3::zeros(source.raw_dim());
+    Zip::from(&mut copy).and(source).par_for_each(|copy, &value| *copy = value);
+    copy
+}
+
+fn range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
+    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(current: [f64; 3], target: [f64; 3], expected: Option<usize>) {
+        let plan = ResamplePlan {
+            from: [1, 1, 1],
+            to: [2, 2, 2],
+            current: Spacing::new(current).unwrap(),
+            target: Spacing::new(target).unwrap(),
+            order: SplineOrder::Cubic,
+            separate_axis: SeparateAxis::WhenAnisotropic,
+        };
+        assert_eq!(plan.coarse_axis(), expected);
+    }
+
+    #[test]
+    fn a_single_axis_more_than_three_times_as_coarse_is_separated() {
+        check([3.0, 1.0, 1.0], [1.0, 1.0, 1.0], None);
+        check([3.1, 1.0, 1.0], [1.0, 1.0, 1.0], Some(0));
+        check([1.0, 1.0, 1.0], [1.0, 1.0, 5.0], Some(2));
+        check([1.0, 4.0, 1.0], [9.0, 1.0, 1.0], Some(1));
+        check([1.25, 0.24, 1.25], [1.0, 1.0, 1.0], None);
+    }
+}

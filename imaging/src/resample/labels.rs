@@ -1,0 +1,136 @@
+//! Resampling of label maps.
+//!
+//! A label can be neither averaged nor made up: the new voxel takes the label
+//! that has most linear weight around it. Where several share the most, the
+//! nearest voxel's label wins if it is one of them, else the smallest.
+//!
+//! Follows `resize_segmentation` of batchgenerators at order 1, which
+//! resamples one indicator volume per label. Here each voxel's eight
+//! neighbors vote directly, with the products and sums in the reference's
+//! order, because whether two labels tie depends on the last bit.
+
+use ndarray::{Array3, ArrayView3, ArrayViewMut2, Axis};
+use rayon::prelude::*;
+
+use super::ResamplePlan;
+use super::kernel::{self, LinearTap};
+
+/// Resamples `[z, y, x]` labels; `plan.order` is not looked at, and equal
+/// extents are returned untouched. Along a separate axis the nearest slice is
+/// taken.
+///
+/// # Panics
+///
+/// If the extents of `labels` are not `plan.from`, or an extent is 0.
+pub fn resample_labels(labels: Array3<i16>, plan: &ResamplePlan) -> Array3<i16> {
+    let (z, y, x) = labels.dim();
+    plan.assert_extents([z, y, x]);
+    if plan.from == plan.to {
+        return labels;
+    }
+    let coarse = plan.coarse_axis();
+    let voters: [Vec<Voter>; 3] = std::array::from_fn(|axis| {
+        let (n_in, n_out) = (plan.from[axis], plan.to[axis]);
+        let nearest = kernel::nearest(n_in, n_out);
+        let taps = kernel::linear(n_in, n_out);
+        let voter = |(nearest, tap)| if coarse == Some(axis) { Voter::only(nearest) } else { Voter { nearest, tap } };
+        nearest.into_iter().zip(taps).map(voter).collect()
+    });
+    let mut resampled = Array3::zeros(plan.to);
+    let slices = resampled.axis_iter_mut(Axis(0)).into_par_iter();
+    slices.zip(voters[0].par_iter()).for_each(|(slice, z)| vote_slice(labels.view(), slice, *z, &voters));
+    resampled
+}
+
+/// Neighbors of a new voxel along one axis.
+#[derive(Clone, Copy)]
+struct Voter {
+    nearest: usize,
+    tap: LinearTap,
+}
+
+impl Voter {
+    /// One neighbor has the whole say.
+    fn only(nearest: usize) -> Self {
+        Self { nearest, tap: LinearTap { indices: [nearest; 2], weights: [1.0, 0.0] } }
+    }
+}
+
+fn vote_slice(labels: ArrayView3<'_, i16>, mut slice: ArrayViewMut2<'_, i16>, z: Voter, voters: &[Vec<Voter>; 3]) {
+    for (mut row, &y) in slice.outer_iter_mut().zip(&voters[1]) {
+        for (voxel, &x) in row.iter_mut().zip(&voters[2]) {
+            *voxel = vote(labels, z, y, x);
+        }
+    }
+}
+
+fn vote(labels: ArrayView3<'_, i16>, z: Voter, y: Voter, x: Voter) -> i16 {
+    let nearest = labels[[z.nearest, y.nearest, x.nearest]];
+    let mut ballots = [(nearest, 0.0); 8];
+    let mut unanimous = true;
+    for (corner, ballot) in ballots.iter_mut().enumerate() {
+        let [i, j, k] = [corner >> 2 & 1, corner >> 1 & 1, corner & 1];
+        let label = labels[[z.tap.indices[i], y.tap.indices[j], x.tap.indices[k]]];
+        unanimous &= label == nearest;
+        *ballot = (label, z.tap.weights[i] * y.tap.weights[j] * x.tap.weights[k]);
+    }
+    if unanimous { nearest } else { winner(&ballots, nearest) }
+}
+
+#[expect(clippy::float_cmp, reason = "the reference breaks exact ties only")]
+fn winner(ballots: &[(i16, f64); 8], nearest: i16) -> i16 {
+    let weight = |label| {
+        let votes = ballots.iter().filter(|(voted, _)| *voted == label);
+        // A sum may pass one by rounding; the reference clips it.
+        votes.fold(0.0, |sum: f64, (_, weight)| sum + weight).min(1.0)
+    };
+    let mut best = (nearest, weight(nearest));
+    for &(label, _) in ballots {
+        let candidate = (label, weight(label));
+        let ties = candidate.1 == best.1 && best.0 != nearest && label < best.0;
+        if candidate.1 > best.1 || ties {
+            best = candidate;
+        }
+    }
+    best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Spacing;
+    use crate::resample::{SeparateAxis, SplineOrder};
+    use ndarray::array;
+
+    fn check(labels: &Array3<i16>, to: [usize; 3], expected: &[i16]) {
+        let (z, y, x) = labels.dim();
+        let spacing = Spacing::new([1.0; 3]).unwrap();
+        let plan = ResamplePlan {
+            from: [z, y, x],
+            to,
+            current: spacing,
+            target: spacing,
+            order: SplineOrder::Linear,
+            separate_axis: SeparateAxis::WhenAnisotropic,
+        };
+        assert_eq!(resample_labels(labels.clone(), &plan).iter().copied().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn no_label_appears_between_two_others() {
+        check(&array![[[0, 0, 2, 2]]], [1, 1, 3], &[0, 2, 2]);
+        check(&array![[[-1, 5]]], [1, 1, 4], &[-1, -1, 5, 5]);
+    }
+
+    #[test]
+    fn a_tie_goes_to_the_nearest_voxel_which_is_the_higher_of_two() {
+        check(&array![[[7, 3]]], [1, 1, 1], &[3]);
+        check(&array![[[3, 7]]], [1, 1, 1], &[7]);
+    }
+
+    #[test]
+    fn where_the_nearest_lost_the_smallest_of_the_tied_wins() {
+        // Ones and twos have 3/8 each, threes 2/8; the nearest voxel is a three.
+        check(&array![[[3, 1], [1, 1]], [[2, 2], [2, 3]]], [1, 1, 1], &[1]);
+    }
+}

@@ -1,0 +1,88 @@
+//! From logits on the network's grid to probabilities on the case's own grid.
+//!
+//! Every step of [`crate::preprocess`] is undone in reverse: resample the logits to the crop, turn them into
+//! probabilities, put the crop back, transpose back. Follows nnU-Net's `export_prediction.py`: resampling precedes
+//! softmax, and outside the crop everything is background. Departs from it by dividing the logits by a temperature
+//! first.
+
+use imaging::resample::resample_channels;
+use ndarray::{Array4, ArrayViewMut2, Axis, s};
+use rayon::prelude::*;
+
+use crate::dataset::LabelSet;
+use crate::plans::Configuration;
+use crate::preprocess::{CaseProperties, PreprocessError};
+
+/// What the network's outputs mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputHead {
+    /// Exclusive classes, background first: probabilities of a voxel sum to one.
+    Softmax,
+    /// Regions, each a yes or no of its own.
+    Sigmoid,
+}
+
+impl OutputHead {
+    /// The head that a data set's labels ask for.
+    pub fn of(labels: &LabelSet) -> Self {
+        if labels.has_regions() { Self::Sigmoid } else { Self::Softmax }
+    }
+}
+
+/// Turns logits `[class, z, y, x]` in network order and on the resampled grid into probabilities
+/// `[class, z, y, x]` on the grid of the file.
+///
+/// # Errors
+///
+/// [`PreprocessError::Resampling`] if the plans resample in a way that is not known here.
+///
+/// # Panics
+///
+/// If the logits do not have the extents of `properties.resampled_shape`.
+pub fn probabilities(
+    logits: Array4<f32>,
+    properties: &CaseProperties,
+    configuration: &Configuration,
+    head: OutputHead,
+    temperature: f32,
+) -> Result<Array4<f32>, PreprocessError> {
+    let plan = properties.backward(&configuration.resampling_fn_probabilities_kwargs)?;
+    let mut cropped = resample_channels(logits, &plan);
+    cropped.axis_iter_mut(Axis(1)).into_par_iter().for_each(|mut slice| {
+        for row in slice.axis_iter_mut(Axis(1)) {
+            activate(row, head, temperature);
+        }
+    });
+    Ok(uncrop(cropped, properties, head))
+}
+
+/// Activates `[class, voxel]` in place.
+fn activate(mut row: ArrayViewMut2<'_, f32>, head: OutputHead, temperature: f32) {
+    match head {
+        OutputHead::Sigmoid => row.mapv_inplace(|logit| 1.0 / (1.0 + (-logit / temperature).exp())),
+        OutputHead::Softmax => {
+            for mut classes in row.columns_mut() {
+                let largest = classes.fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
+                classes.mapv_inplace(|logit| ((logit - largest) / temperature).exp());
+                let sum = classes.sum();
+                classes.mapv_inplace(|exponential| exponential / sum);
+            }
+        }
+    }
+}
+
+fn uncrop(cropped: Array4<f32>, properties: &CaseProperties, head: OutputHead) -> Array4<f32> {
+    let [a, b, c] = properties.transpose_forward;
+    if properties.cropped_shape == properties.original_shape && [a, b, c] == [0, 1, 2] {
+        return cropped;
+    }
+    let [z, y, x] = properties.original_shape;
+    let mut whole = Array4::zeros((cropped.dim().0, z, y, x));
+    if head == OutputHead::Softmax {
+        whole.index_axis_mut(Axis(0), 0).fill(1.0);
+    }
+    let crop = &properties.crop;
+    let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
+    transposed.slice_mut(s![.., crop.range(0), crop.range(1), crop.range(2)]).assign(&cropped);
+    whole
+}

@@ -1,0 +1,88 @@
+//! ONNX files written from the topology; libtorch has no exporter of its own.
+//!
+//! `tch` offers none, and tracing through Python would bring Python into the training machine. The U-Net is five
+//! operators, so the file is put together here: opset 17, one input `image` and one output `logits`, both
+//! `[batch, channel, (z,) y, x]` with a free batch axis and the patch as the other extents. The same network and
+//! weights give the same bytes: no times, no paths, sorted initializers, stable names.
+
+mod graph;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use nnunet::topology::UNet;
+use prost::Message;
+
+use crate::weights::{Weights, WeightsError};
+
+/// `ir_version` of every file.
+pub const IR_VERSION: u32 = 8;
+/// Version of the operator set `ai.onnx`.
+pub const OPSET: u32 = 17;
+/// Every operator that a file uses, sorted.
+pub const OPERATORS: [&str; 5] = ["Concat", "Conv", "ConvTranspose", "InstanceNormalization", "LeakyRelu"];
+/// Name of the input.
+const INPUT: &str = "image";
+/// Name of the output.
+const OUTPUT: &str = "logits";
+/// Protobuf's limit for one message.
+const MAX_BYTES: usize = 0x7fff_ffff;
+
+/// Writes `network` with `weights` for patches of extent `patch`, `[(z,) y, x]`.
+///
+/// # Errors
+///
+/// [`OnnxError::Weights`] if the weights are not those of the network or not finite, [`OnnxError::Patch`] if the
+/// network cannot halve the patch, [`OnnxError::Size`] if the file would pass 2 GiB.
+pub fn export(network: &UNet, weights: &Weights, patch: &[usize]) -> Result<Vec<u8>, OnnxError> {
+    weights.check(network)?;
+    let total_stride = network.total_stride();
+    let fits = |(extent, stride): (&usize, &usize)| *extent > 0 && extent % stride == 0;
+    if patch.len() != network.n_axes || !patch.iter().zip(&total_stride).all(fits) {
+        return Err(OnnxError::Patch { patch: patch.to_vec(), total_stride });
+    }
+    encode(&message::ModelProto {
+        ir_version: Some(IR_VERSION.into()),
+        producer_name: Some("unnunet-train".into()),
+        producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+        graph: Some(graph::build(network, weights, patch)),
+        opset_import: vec![message::OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET.into()) }],
+    })
+}
+
+fn encode(model: &message::ModelProto) -> Result<Vec<u8>, OnnxError> {
+    let n_bytes = model.encoded_len();
+    if n_bytes > MAX_BYTES {
+        return Err(OnnxError::Size { n_bytes, limit: MAX_BYTES });
+    }
+    Ok(model.encode_to_vec())
+}
+
+/// Why a network cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// The patch does not fit the network.
+    #[error("patch {patch:?} is not a positive multiple of the network's total stride {total_stride:?}")]
+    Patch {
+        /// The patch.
+        patch: Vec<usize>,
+        /// Product of the strides per axis.
+        total_stride: Vec<usize>,
+    },
+    /// The file would be larger than protobuf allows.
+    #[error("the network needs an ONNX file of {n_bytes} bytes, one file holds at most {limit}")]
+    Size {
+        /// Size of the file.
+        n_bytes: usize,
+        /// Largest size.
+        limit: usize,
+    },
+    /// The weights do not fit the network.
+    #[error("the weights cannot be exported")]
+    Weights {
+        /// Which parameter and why.
+        #[from]
+        source: WeightsError,
+    },
+}
