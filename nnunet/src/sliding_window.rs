@@ -13,7 +13,7 @@
 
 mod grid;
 
-use ndarray::{Array4, Array5, ArrayView4, ArrayView5, Axis, Zip, s};
+use ndarray::{Array4, Array5, ArrayView5, Axis, Zip, s};
 
 use crate::importance_map::ImportanceMap;
 use crate::mirroring::{Mirroring, flip};
@@ -83,7 +83,7 @@ impl SlidingWindow {
     /// one patch of `n_outputs` logits, [`WindowError::NotFinite`] if a logit is infinite or not a number.
     pub fn logits<N: PatchNetwork>(
         &self,
-        image: ArrayView4<'_, f32>,
+        image: &Array4<f32>,
         network: &mut N,
         on_patch: &mut dyn FnMut(),
     ) -> Result<Array4<f32>, WindowError<N::Error>> {
@@ -99,7 +99,7 @@ impl SlidingWindow {
                     let place = Place { z: in_z.clone(), y: in_y.clone(), x: in_x };
                     mean.fill(0.0);
                     for axes in &self.flips {
-                        place.cut(&image, axes, &mut patch);
+                        place.cut(image, axes, &mut patch);
                         let logits = network.predict(patch.view()).map_err(|source| WindowError::Network { source })?;
                         add_unflipped(&logits, axes, &mut mean)?;
                         on_patch();
@@ -166,7 +166,7 @@ impl Place {
     }
 
     /// Cuts the patch out of the image, zeros around it, turned around along `axes`.
-    fn cut(&self, image: &ArrayView4<'_, f32>, axes: &[usize], patch: &mut Array5<f32>) {
+    fn cut(&self, image: &Array4<f32>, axes: &[usize], patch: &mut Array5<f32>) {
         let mut target = patch.index_axis_mut(Axis(0), 0);
         let [z, y, x] = self.in_image();
         let source = image.slice(s![.., z, y, x]);

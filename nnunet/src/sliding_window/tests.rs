@@ -38,7 +38,7 @@ fn check(shape: [usize; 3], patch: [usize; 3], step_fraction: f64, mirroring: &M
     let image = image([2, shape[0], shape[1], shape[2]]);
     let window = SlidingWindow::new(patch, 2, step_fraction, mirroring).unwrap();
     let mut n_patches = 0;
-    let logits = window.logits(image.view(), &mut Identity, &mut || n_patches += 1).unwrap();
+    let logits = window.logits(&image, &mut Identity, &mut || n_patches += 1).unwrap();
     assert_eq!(n_patches, window.n_patches(shape));
     for (found, expected) in logits.iter().zip(&image) {
         // Four roundings of a sum of at most 2^6 weighted values of size 8.
@@ -65,7 +65,7 @@ fn mirroring_averages_a_map_with_its_mirror_image() {
     // Along x: 0 1 2 3 and, turned back, 3 2 1 0.
     let mirroring = Mirroring::along(&[2], 3).unwrap();
     let window = SlidingWindow::new([1, 1, 4], 1, 0.5, &mirroring).unwrap();
-    let logits = window.logits(image([1, 1, 1, 4]).view(), &mut Ramp, &mut || ()).unwrap();
+    let logits = window.logits(&image([1, 1, 1, 4]), &mut Ramp, &mut || ()).unwrap();
     for logit in logits {
         assert!((logit - 1.5).abs() < 1e-6);
     }
@@ -76,7 +76,7 @@ fn overlapping_patches_are_weighted_by_their_importance() {
     // Patches of 2 at 0 and 1: the middle voxel is x = 1 of the first and x = 0 of the second. The weights are 10 at
     // x = 1, the center, and 10·exp(-1/2 · (1 / 0.25)²) = 10·exp(-8) at x = 0.
     let window = SlidingWindow::new([1, 1, 2], 1, 0.5, &Mirroring::none()).unwrap();
-    let logits = window.logits(image([1, 1, 1, 3]).view(), &mut Ramp, &mut || ()).unwrap();
+    let logits = window.logits(&image([1, 1, 1, 3]), &mut Ramp, &mut || ()).unwrap();
     let expected = 1.0 / (1.0 + (-8.0_f32).exp());
     assert!((logits[[0, 0, 0, 1]] - expected).abs() < 1e-6);
 }
@@ -86,14 +86,14 @@ fn what_is_not_finite_is_an_error() {
     let mut image = image([1, 1, 3, 3]);
     image[[0, 0, 1, 1]] = f32::NAN;
     let window = SlidingWindow::new([1, 2, 2], 1, 0.5, &Mirroring::none()).unwrap();
-    let outcome = window.logits(image.view(), &mut Identity, &mut || ());
+    let outcome = window.logits(&image, &mut Identity, &mut || ());
     assert!(matches!(outcome, Err(WindowError::NotFinite)));
 }
 
 #[test]
 fn a_network_with_other_outputs_is_an_error() {
     let window = SlidingWindow::new([1, 2, 2], 3, 0.5, &Mirroring::none()).unwrap();
-    let outcome = window.logits(image([1, 1, 3, 3]).view(), &mut Identity, &mut || ());
+    let outcome = window.logits(&image([1, 1, 3, 3]), &mut Identity, &mut || ());
     assert!(matches!(outcome, Err(WindowError::OutputShape { .. })));
 }
 
