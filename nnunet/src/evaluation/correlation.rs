@@ -1,99 +1,119 @@
-//! Correlation of scores with Dice.
+//! Correlation of two quantities over cases, such as uncertainty score and Dice.
 //!
-//! The project's claim is that a score without reference foretells the Dice with one; these numbers say how well.
+//! Pearson's r for a linear relation and Spearman's ρ (Pearson's r of the ranks, ties sharing their mean rank) for a
+//! monotone one. Intervals are Fisher's: `tanh(atanh r ± 1.96 / √(n − 3))`; for ρ the same with the variance factor
+//! 1.06 of Fieller, Hartley and Pearson (1957).
 
-use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, Normal};
-use statrs::statistics::{Data, OrderStatistics, RankTieBreaker, Statistics};
 
-/// Correlation of pairs; `None` where it does not exist: fewer than two pairs, or one side constant.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+/// Two-sided confidence of the intervals.
+const CONFIDENCE: f64 = 0.95;
+
+/// A correlation coefficient with what it rests on.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Correlation {
-    /// Number of pairs.
+    /// The coefficient in [−1, 1].
+    pub coefficient: f64,
+    /// Lower and upper end of the 95 % interval; `None` below four pairs.
+    pub interval: Option<[f64; 2]>,
+    /// Pairs it was computed from.
     pub n: usize,
-    /// Pearson's r: how linear.
-    pub pearson: Option<f64>,
-    /// 95 % interval of Pearson's r, by Fisher's transformation; needs four pairs and |r| < 1.
-    pub pearson_interval: Option<[f64; 2]>,
-    /// Spearman's rho: how monotone. Equal values share their mean rank.
-    pub spearman: Option<f64>,
 }
 
-impl Correlation {
-    /// Correlates pairs such as (score, Dice).
-    pub fn of(pairs: &[(f64, f64)]) -> Self {
-        let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-        let ranks = |values: &[f64]| Data::new(values.to_vec()).ranks(RankTieBreaker::Average);
-        let pearson = pearson(&a, &b);
-        Self {
-            n: pairs.len(),
-            pearson,
-            pearson_interval: pearson.and_then(|r| fisher_interval(r, pairs.len())),
-            spearman: self::pearson(&ranks(&a), &ranks(&b)),
+/// Pearson's r; `None` below two pairs or if either side is constant.
+pub fn pearson(pairs: &[(f64, f64)]) -> Option<Correlation> {
+    let coefficient = coefficient(pairs)?;
+    Some(Correlation { coefficient, interval: interval(coefficient, pairs.len(), 1.0), n: pairs.len() })
+}
+
+/// Spearman's ρ; `None` below two pairs or if either side is constant.
+pub fn spearman(pairs: &[(f64, f64)]) -> Option<Correlation> {
+    let (left, right): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+    let ranked: Vec<_> = ranks(&left).into_iter().zip(ranks(&right)).collect();
+    let coefficient = coefficient(&ranked)?;
+    Some(Correlation { coefficient, interval: interval(coefficient, pairs.len(), 1.06), n: pairs.len() })
+}
+
+fn coefficient(pairs: &[(f64, f64)]) -> Option<f64> {
+    let n = pairs.len() as f64;
+    let (sum_x, sum_y) = pairs.iter().fold((0.0, 0.0), |(sx, sy), (x, y)| (sx + x, sy + y));
+    let (mean_x, mean_y) = (sum_x / n, sum_y / n);
+    let [mut xx, mut yy, mut xy] = [0.0; 3];
+    for (x, y) in pairs {
+        let (dx, dy) = (x - mean_x, y - mean_y);
+        xx += dx * dx;
+        yy += dy * dy;
+        xy += dx * dy;
+    }
+    let scale = (xx * yy).sqrt();
+    (scale.is_finite() && scale > 0.0).then(|| (xy / scale).clamp(-1.0, 1.0))
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut first = 0;
+    for tied in order.chunk_by(|&a, &b| values[a].total_cmp(&values[b]).is_eq()) {
+        let mean_rank = (2 * first + tied.len() + 1) as f64 / 2.0;
+        for &index in tied {
+            ranks[index] = mean_rank;
         }
+        first += tied.len();
     }
+    ranks
 }
 
-fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
-    if a.len() < 2 {
+fn interval(coefficient: f64, n: usize, variance_factor: f64) -> Option<[f64; 2]> {
+    if n < 4 {
         return None;
     }
-    let scale = a.std_dev() * b.std_dev();
-    let r = a.covariance(b) / scale;
-    (scale > 0.0 && r.is_finite()).then(|| r.clamp(-1.0, 1.0))
-}
-
-fn fisher_interval(r: f64, n: usize) -> Option<[f64; 2]> {
-    if n < 4 || r.abs() >= 1.0 {
-        return None;
-    }
-    let margin = Normal::standard().inverse_cdf(0.975) / ((n - 3) as f64).sqrt();
-    Some([(r.atanh() - margin).tanh(), (r.atanh() + margin).tanh()])
+    let quantile = Normal::standard().inverse_cdf(f64::midpoint(1.0, CONFIDENCE));
+    let half_width = quantile * (variance_factor / (n - 3) as f64).sqrt();
+    // A perfect correlation has an infinite transform and an interval of one point.
+    Some([-half_width, half_width].map(|shift| (coefficient.atanh() + shift).tanh()))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn check(pairs: &[(f64, f64)], pearson: Option<f64>, spearman: Option<f64>) {
-        let found = Correlation::of(pairs);
-        for (found, expected) in [(found.pearson, pearson), (found.spearman, spearman)] {
-            match (found, expected) {
-                (Some(found), Some(expected)) => assert!((found - expected).abs() < 1e-12, "{found} {expected}"),
-                (found, expected) => assert_eq!(found, expected),
-            }
+    /// Expected values: SciPy 1.17.1, by `tests/golden/evaluation/generate.py`.
+    const PAIRS: [(f64, f64); 6] = [(1.0, 0.9), (2.0, 0.8), (2.0, 0.85), (4.0, 0.3), (5.0, 0.6), (9.0, 0.1)];
+
+    fn check(found: Option<Correlation>, coefficient: f64, interval: [f64; 2]) {
+        let found = found.unwrap();
+        for (found, expected) in
+            [found.coefficient].iter().chain(&found.interval.unwrap()).zip([coefficient, interval[0], interval[1]])
+        {
+            assert!((found - expected).abs() < 1e-9, "found {found}, expected {expected}");
         }
     }
 
     #[test]
-    fn a_line_correlates_fully_and_a_curve_in_ranks_only() {
-        check(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)], Some(1.0), Some(1.0));
-        // x and -x³ at 0, 1, 2: r = -Σ(x-1)(y-3) / √(2 · 38), with y = 0, 1, 8.
-        check(&[(0.0, 0.0), (1.0, -1.0), (2.0, -8.0)], Some(-8.0 / 76.0_f64.sqrt()), Some(-1.0));
+    fn pearson_is_that_of_scipy() {
+        check(pearson(&PAIRS), -0.902_461_186_854_362_6, [-0.989_390_405_136_499_9, -0.339_688_998_944_380_04]);
     }
 
     #[test]
-    fn equal_values_share_their_mean_rank() {
-        // Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: Σ dx dy = 4.5, Σ dx² = 4.5, Σ dy² = 5.
-        check(
-            &[(1.0, 1.0), (2.0, 2.0), (2.0, 3.0), (3.0, 4.0)],
-            Some(3.0 / 10.0_f64.sqrt()),
-            Some(4.5 / 22.5_f64.sqrt()),
-        );
+    fn spearman_shares_the_rank_of_ties() {
+        check(spearman(&PAIRS), -0.927_633_657_043_917_4, [-0.992_721_884_303_271_4, -0.443_126_651_538_037_65]);
     }
 
     #[test]
-    fn what_does_not_vary_does_not_correlate() {
-        check(&[], None, None);
-        check(&[(1.0, 2.0)], None, None);
-        check(&[(1.0, 2.0), (1.0, 3.0)], None, None);
+    fn a_constant_side_has_no_correlation() {
+        assert_eq!(pearson(&[(1.0, 2.0), (1.0, 3.0)]), None);
+        assert_eq!(spearman(&[(1.0, 2.0)]), None);
+        assert_eq!(pearson(&[]), None);
     }
 
-    #[test]
-    fn the_interval_of_pearson_is_fishers() {
-        // atanh(0.5) = 0.5493, 1.96 / sqrt(4 - 3): from tanh(-1.4107) to tanh(2.5093).
-        let [low, high] = fisher_interval(0.5, 4).unwrap();
-        assert!((low + 0.8875).abs() < 1e-3 && (high - 0.9869).abs() < 1e-3, "{low} {high}");
-        assert_eq!(fisher_interval(1.0, 9), None);
+    proptest! {
+        #[test]
+        fn ranks_do_not_change_under_a_monotone_map(values in prop::collection::vec(-10.0_f64..10.0, 1..40)) {
+            let mapped: Vec<_> = values.iter().map(|v| v.exp()).collect();
+            prop_assert_eq!(ranks(&values), ranks(&mapped));
+        }
     }
 }
