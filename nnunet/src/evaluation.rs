@@ -6,7 +6,7 @@
 pub mod correlation;
 pub mod summary;
 
-use ndarray::ArrayView3;
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{LabelSet, Structure};
@@ -71,8 +71,8 @@ pub fn overlap(voxels: impl IntoIterator<Item = (bool, bool)>) -> Overlap {
 ///
 /// [`ShapeMismatch`] if their shapes differ.
 pub fn overlaps(
-    reference: ArrayView3<'_, u8>,
-    prediction: ArrayView3<'_, u8>,
+    reference: &Array3<u8>,
+    prediction: &Array3<u8>,
     labels: &LabelSet,
 ) -> Result<Vec<Overlap>, ShapeMismatch> {
     if reference.dim() != prediction.dim() {
@@ -81,7 +81,7 @@ pub fn overlaps(
     }
     let of_structure = |structure: &Structure| {
         let values = membership(structure);
-        let pairs = reference.iter().zip(&prediction).filter(|(r, _)| Some(**r) != labels.ignore);
+        let pairs = reference.iter().zip(prediction).filter(|(r, _)| Some(**r) != labels.ignore);
         overlap(pairs.map(|(&r, &p)| (values[usize::from(r)], values[usize::from(p)])))
     };
     Ok(labels.structures.iter().map(of_structure).collect())
@@ -113,7 +113,7 @@ pub struct ShapeMismatch {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array3, arr3};
+    use ndarray::arr3;
 
     use super::*;
     use crate::dataset::DatasetJson;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn check(reference: &Array3<u8>, prediction: &Array3<u8>, ignore: &str, dice: [Option<f64>; 2]) {
-        let found = overlaps(reference.view(), prediction.view(), &labels(ignore)).unwrap();
+        let found = overlaps(reference, prediction, &labels(ignore)).unwrap();
         assert_eq!([found[0].dice, found[1].dice], dice);
     }
 
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn all_counts_add_up_to_the_voxels() {
-        let found = overlaps(arr3(&[[[1, 1, 0, 2]]]).view(), arr3(&[[[1, 2, 1, 2]]]).view(), &labels("")).unwrap();
+        let found = overlaps(&arr3(&[[[1, 1, 0, 2]]]), &arr3(&[[[1, 2, 1, 2]]]), &labels("")).unwrap();
         for overlap in found {
             let Overlap {
                 n_true_positive: tp, n_false_positive: fp, n_false_negative: fn_, n_true_negative: tn, ..
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn segmentations_of_different_shape_are_not_compared() {
-        let error = overlaps(arr3(&[[[1]]]).view(), arr3(&[[[1, 1]]]).view(), &labels("")).unwrap_err();
+        let error = overlaps(&arr3(&[[[1]]]), &arr3(&[[[1, 1]]]), &labels("")).unwrap_err();
         assert_eq!(error, ShapeMismatch { reference: [1, 1, 1], prediction: [1, 1, 2] });
     }
 }
