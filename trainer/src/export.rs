@@ -23,7 +23,6 @@ use tch::Device;
 
 pub use error::ExportError;
 
-use crate::atomic_file;
 use crate::checkpoint::CheckpointRecord;
 use crate::network::Network;
 use crate::onnx;
@@ -155,7 +154,7 @@ fn export_member(
         .map_err(|source| ExportError::Onnx { member, source })?;
     let model = EntryPath::new(format!("models/{member}.onnx"))?;
     let staged = staging.join(format!("{}.onnx", member.to_string().replace('/', "-")));
-    atomic_file::write(&staged, &onnx).map_err(|source| ExportError::Stage { source })?;
+    fs_err::write(&staged, &onnx).map_err(|source| ExportError::Stage { source })?;
     let network = Network::new(&source.network, weights, Device::Cpu)?;
     probe.run(&member.to_string(), &network)?;
     Ok(Exported { member, record, model, staged, onnx_sha256: Digest::of(&onnx), n_bytes: onnx.len() })
