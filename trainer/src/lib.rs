@@ -5,13 +5,29 @@
 //! random number comes from a stream named by what it is for, so that a run can be repeated and resumed bit by bit.
 
 pub mod atomic_file;
+pub mod block;
+pub mod cases;
+pub mod checkpoint;
 pub mod checkpoint_rule;
 pub mod cli;
+pub mod export;
+pub mod feed;
 pub mod initialization;
+pub mod journal;
+pub mod locations;
 pub mod loss;
 pub mod network;
 pub mod onnx;
+pub mod patch_geometry;
+pub mod placement;
+pub mod probe;
+pub mod pseudo_dice;
 pub mod random;
+pub mod sample;
 pub mod schedule;
 pub mod sgd;
+pub mod spatial;
+pub mod store;
+pub mod targets;
+pub mod training;
 pub mod weights;

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod checkpoints;
+pub mod export;
+pub mod folders;
 pub mod output;
 pub mod schedule_args;
 
@@ -19,6 +21,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Checkpoints(checkpoints::Args),
+    Export(Box<export::Args>),
 }
 
 /// How a command ended that could run.
@@ -49,6 +52,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Checkpoints(args) => checkpoints::run(&args),
+            Command::Export(args) => export::run(&args),
         }
     }
 }

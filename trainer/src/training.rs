@@ -1,0 +1,307 @@
+//! The training of one fold: epochs of batches, validation, checkpoints.
+//!
+//! After every epoch the state is saved last, after whatever else the epoch leaves, so that a training killed at any
+//! moment repeats at most one epoch and leaves the same files as an undisturbed one. On the CPU, with the same number
+//! of threads of libtorch, it leaves them bit by bit.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+use nnunet::fold::Fold;
+use nnunet::topology::UNet;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use tch::{Device, TchError, Tensor};
+
+use crate::checkpoint::{CheckpointError, CheckpointFolder, Latest, TrainingState};
+use crate::feed::{self, Batch, Demand};
+use crate::initialization::initial_weights;
+use crate::journal::{EpochRecord, Journal};
+use crate::loss::{DiceOver, deep_supervision, deep_supervision_weights};
+use crate::network::{Network, NetworkError};
+use crate::pseudo_dice::{Confusion, mean, moving_average};
+use crate::sample::Sampler;
+use crate::schedule::Schedule;
+use crate::sgd::Sgd;
+use crate::store::StoreError;
+
+/// Everything that a training is made of.
+#[derive(Debug)]
+pub struct Training {
+    /// The network.
+    pub topology: UNet,
+    /// Foreground structures in network order.
+    pub structures: Vec<String>,
+    /// Whether Dice sums over the batch.
+    pub dice_over: DiceOver,
+    /// Learning rate per epoch.
+    pub schedule: Schedule,
+    /// Epochs that leave a member.
+    pub kept_epochs: BTreeSet<u32>,
+    /// Training batches of an epoch.
+    pub n_iterations: u32,
+    /// Validation batches of an epoch.
+    pub n_validation: u32,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// The fold.
+    pub fold: Fold,
+    /// Where the network is trained.
+    pub device: Device,
+    /// Threads that make batches.
+    pub n_workers: usize,
+    /// The fold's folder, which exists.
+    pub folder: PathBuf,
+    /// Source of training patches.
+    pub sampler: Sampler,
+    /// Source of validation patches.
+    pub validation: Sampler,
+}
+
+/// How a training begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With new weights.
+    Afresh,
+    /// After the last epoch that was saved.
+    Resume,
+}
+
+/// Is told how the training goes.
+pub trait Observer {
+    /// An iteration of an epoch was done; its loss.
+    fn iteration(&mut self, epoch: u32, iteration: u32, loss: f64);
+    /// An epoch was done and saved.
+    fn epoch(&mut self, record: &EpochRecord);
+}
+
+/// Network and optimizer between two epochs.
+struct Progress {
+    network: Network,
+    optimizer: Sgd,
+    next_epoch: u32,
+    ema: Option<f64>,
+    best_ema: Option<f64>,
+}
+
+impl Training {
+    /// Trains to the end of the schedule.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError`] if a case cannot be read, a file not be written, the loss is no longer finite, or libtorch
+    /// refuses.
+    pub fn run(&self, start: Start, observer: &mut dyn Observer) -> Result<(), TrainingError> {
+        let checkpoints = CheckpointFolder::new(&self.folder);
+        let mut progress = match start {
+            Start::Afresh => self.begin()?,
+            Start::Resume => self.resume(&checkpoints)?,
+        };
+        let journal = Journal::new(self.folder.join("training.csv"), &self.structures);
+        let mut journal = journal.resume(progress.next_epoch).map_err(|source| TrainingError::Journal { source })?;
+        let pool = self.pool()?;
+        let demand = Demand {
+            epochs: progress.next_epoch..self.schedule.n_epochs(),
+            n_training: self.n_iterations,
+            n_validation: self.n_validation,
+            n_axes: self.topology.n_axes,
+        };
+        std::thread::scope(|scope| {
+            let batches = feed::start(scope, &pool, &self.sampler, &self.validation, demand.clone())
+                .map_err(|source| TrainingError::Thread { source })?;
+            for epoch in demand.epochs {
+                let record = self.epoch(epoch, &mut progress, &batches, observer)?;
+                journal.add(&record).map_err(|source| TrainingError::Journal { source })?;
+                self.save(&checkpoints, &mut progress, &record)?;
+                observer.epoch(&record);
+            }
+            Ok(())
+        })
+    }
+
+    fn pool(&self) -> Result<ThreadPool, TrainingError> {
+        let builder = ThreadPoolBuilder::new().num_threads(self.n_workers).thread_name(|i| format!("worker {i}"));
+        builder.build().map_err(|source| TrainingError::Pool { source })
+    }
+
+    fn begin(&self) -> Result<Progress, TrainingError> {
+        let weights = initial_weights(&self.topology, self.seed, self.fold);
+        let network = Network::new(&self.topology, &weights, self.device)?;
+        let optimizer = Sgd::new(network.parameters())?;
+        Ok(Progress { network, optimizer, next_epoch: 0, ema: None, best_ema: None })
+    }
+
+    fn resume(&self, checkpoints: &CheckpointFolder) -> Result<Progress, TrainingError> {
+        let Latest { state, weights, momentum } = checkpoints.load_latest()?;
+        let network = Network::new(&self.topology, &weights, self.device)?;
+        let optimizer = Sgd::resume(&network, &self.topology, &momentum)?;
+        let (ema, best_ema) = (state.ema_pseudo_dice, state.best_ema_pseudo_dice);
+        Ok(Progress { network, optimizer, next_epoch: state.epoch.saturating_add(1), ema, best_ema })
+    }
+
+    fn epoch(
+        &self,
+        epoch: u32,
+        progress: &mut Progress,
+        batches: &Receiver<Result<Batch, StoreError>>,
+        observer: &mut dyn Observer,
+    ) -> Result<EpochRecord, TrainingError> {
+        let began = Instant::now();
+        let learning_rate = self.schedule.rate(epoch);
+        let mut training_loss = 0.0;
+        for iteration in 0..self.n_iterations {
+            let batch = next(batches)?;
+            let loss = self.step(progress, &batch, learning_rate)?;
+            if !loss.is_finite() {
+                return Err(TrainingError::Diverged { epoch, iteration, learning_rate });
+            }
+            training_loss += loss / f64::from(self.n_iterations);
+            observer.iteration(epoch, iteration, loss);
+        }
+        let (validation_loss, pseudo_dice) = self.validate(&progress.network, batches)?;
+        progress.ema = moving_average(progress.ema, mean(&pseudo_dice));
+        Ok(EpochRecord {
+            epoch,
+            cycle: self.schedule.cycle(epoch),
+            learning_rate,
+            training_loss,
+            validation_loss,
+            pseudo_dice,
+            ema_pseudo_dice: progress.ema,
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+
+    fn step(&self, progress: &mut Progress, batch: &Batch, learning_rate: f64) -> Result<f64, TchError> {
+        let (loss, _) = self.loss(&progress.network, batch)?;
+        loss.f_backward()?;
+        progress.optimizer.step(learning_rate)?;
+        loss.f_double_value(&[])
+    }
+
+    /// Loss of a batch and the logits at full resolution.
+    fn loss(&self, network: &Network, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
+        let weights = deep_supervision_weights(network.n_heads());
+        let mut logits = network.heads(&batch.image(self.device)?, weights.len())?;
+        let loss = deep_supervision(&logits, &batch.targets(self.device)?, &weights, self.dice_over)?;
+        Ok((loss, logits.swap_remove(0)))
+    }
+
+    fn validate(
+        &self,
+        network: &Network,
+        batches: &Receiver<Result<Batch, StoreError>>,
+    ) -> Result<(f64, Vec<Option<f64>>), TrainingError> {
+        let mut confusion = Confusion::new(self.topology.n_outputs);
+        let mut mean_loss = 0.0;
+        for _ in 0..self.n_validation {
+            let batch = next(batches)?;
+            let (loss, logits) = tch::no_grad(|| self.loss(network, &batch))?;
+            let target = batch.targets(self.device)?.swap_remove(0);
+            confusion.add(&logits, &target)?;
+            mean_loss += loss.f_double_value(&[])? / f64::from(self.n_validation);
+        }
+        Ok((mean_loss, confusion.dice()))
+    }
+
+    /// Saves what the epoch leaves, the state last.
+    fn save(
+        &self,
+        checkpoints: &CheckpointFolder,
+        progress: &mut Progress,
+        record: &EpochRecord,
+    ) -> Result<(), TrainingError> {
+        let weights = progress.network.weights()?;
+        let is_best = match (progress.ema, progress.best_ema) {
+            (Some(ema), Some(best)) => ema > best,
+            (ema, None) => ema.is_some() || record.epoch == 0,
+            (None, Some(_)) => false,
+        };
+        let is_kept = self.kept_epochs.contains(&record.epoch);
+        if is_best || is_kept {
+            let bytes = weights.to_bytes();
+            if is_kept {
+                checkpoints.save(&record.epoch.to_string(), &bytes, self.fold, record)?;
+            }
+            if is_best {
+                checkpoints.save("best", &bytes, self.fold, record)?;
+                progress.best_ema = progress.ema;
+            }
+        }
+        let state = TrainingState::new(record, progress.best_ema);
+        checkpoints.save_latest(&Latest { state, weights, momentum: progress.optimizer.momentum()? })?;
+        Ok(())
+    }
+}
+
+fn next(batches: &Receiver<Result<Batch, StoreError>>) -> Result<Batch, TrainingError> {
+    let batch = batches.recv().map_err(|_| TrainingError::Feed)?;
+    Ok(batch?)
+}
+
+/// Why a training stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainingError {
+    /// A checkpoint could not be saved or read.
+    #[error("a checkpoint failed")]
+    Checkpoint {
+        /// Which, and why.
+        #[from]
+        source: CheckpointError,
+    },
+    /// The loss is infinite or not a number.
+    #[error("the training diverged: no finite loss in epoch {epoch}, iteration {iteration}, at rate {learning_rate}")]
+    Diverged {
+        /// The epoch.
+        epoch: u32,
+        /// The iteration.
+        iteration: u32,
+        /// Its learning rate.
+        learning_rate: f64,
+    },
+    /// The thread that makes batches is gone.
+    #[error("the thread that makes batches ended before the training")]
+    Feed,
+    /// `training.csv` could not be read or written.
+    #[error("cannot keep `training.csv`")]
+    Journal {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The network could not be made.
+    #[error("the network failed")]
+    Network {
+        /// Why.
+        #[from]
+        source: NetworkError,
+    },
+    /// The workers could not be started.
+    #[error("cannot start workers")]
+    Pool {
+        /// What the system said.
+        source: ThreadPoolBuildError,
+    },
+    /// A case could not be read.
+    #[error("a preprocessed case failed")]
+    Store {
+        /// Which, and why.
+        #[from]
+        source: StoreError,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// libtorch refused.
+    #[error("libtorch failed")]
+    Torch {
+        /// What it said.
+        #[from]
+        source: TchError,
+    },
+}
