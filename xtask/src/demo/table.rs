@@ -1,6 +1,8 @@
 //! The demo's last words: a table per case, the means, and whether the score
 //! knew which cases went wrong.
 
+use nnunet::evaluation::correlation::{Correlation, pearson, spearman};
+
 use super::results::{Results, Row, mean};
 
 /// `results` as aligned text.
@@ -9,6 +11,7 @@ pub(super) fn render(results: &Results) -> String {
     lines.extend(results.rows.iter().map(|row| cells(row, &results.folds)));
     let mut text = format!("\n{}", aligned(&lines));
     text.push_str(&means(results));
+    text.push_str(&correlations(&results.scores_and_dice()));
     text
 }
 
@@ -53,6 +56,19 @@ fn means(results: &Results) -> String {
     lines.join("\n")
 }
 
+/// Whether the score knew: the more negative, the better.
+fn correlations(pairs: &[(f64, f64)]) -> String {
+    let line = |name: &str, found: Option<Correlation>| {
+        let Some(Correlation { coefficient, interval, n }) = found else {
+            return format!("\n{name} correlation of score and Dice: undefined (n = {})", pairs.len());
+        };
+        let interval =
+            interval.map_or_else(String::new, |[low, high]| format!(", 95 % interval {low:.2} to {high:.2}"));
+        format!("\n{name} correlation of score and Dice: {coefficient:.3} (n = {n}{interval})")
+    };
+    line("Pearson", pearson(pairs)) + &line("Spearman", spearman(pairs))
+}
+
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.3}"))
 }
@@ -77,6 +93,17 @@ fn aligned(lines: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn correlations_are_given_with_their_number_of_cases() {
+        let text = correlations(&[(1.0, 0.9), (2.0, 0.8), (3.0, 0.7)]);
+        assert_eq!(
+            text,
+            "\nPearson correlation of score and Dice: -1.000 (n = 3)\
+             \nSpearman correlation of score and Dice: -1.000 (n = 3)"
+        );
+        assert!(correlations(&[(1.0, 0.9)]).contains("undefined (n = 1)"));
+    }
 
     #[test]
     fn columns_line_up() {
