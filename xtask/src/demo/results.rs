@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use fs_err as fs;
+use nnunet::evaluation::mean_defined;
 use nnunet::evaluation::summary::Summary;
 
 /// Dice of one structure; `None` where it is undefined.
@@ -47,7 +48,7 @@ impl Row {
     pub(super) fn dice_of_others(&self, folds: &[u16]) -> Option<f64> {
         let is_other = |fold: &u16| fold.to_string() != self.selected;
         let others = folds.iter().zip(&self.dice_of_folds).filter(|(fold, _)| is_other(fold));
-        mean(others.map(|(_, dice)| *dice))
+        mean_defined(others.map(|(_, dice)| *dice))
     }
 }
 
@@ -86,19 +87,13 @@ impl Results {
 
     /// Mean Dice of the selected folds.
     pub(super) fn mean_dice_of_selected(&self) -> Option<f64> {
-        mean(self.rows.iter().map(|row| row.dice))
+        mean_defined(self.rows.iter().map(|row| row.dice))
     }
 
     /// Score and Dice of the selected fold, of every case where both are defined.
     pub(super) fn scores_and_dice(&self) -> Vec<(f64, f64)> {
         self.rows.iter().filter_map(|row| row.score.zip(row.dice)).collect()
     }
-}
-
-/// Mean of the defined values; `None` if there is none.
-pub(super) fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let defined: Vec<f64> = values.flatten().collect();
-    (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64)
 }
 
 /// One line of `scores.csv`.
@@ -167,7 +162,7 @@ impl DiceTable {
         let per_case = summary.metric_per_case.into_iter().map(|case| {
             let file = case.prediction_file.rsplit('/').next().unwrap_or_default();
             let name = file.strip_suffix(".nii.gz").unwrap_or(file).to_owned();
-            (name, mean(case.metrics.values().map(|overlap| overlap.dice)))
+            (name, mean_defined(case.metrics.values().map(|overlap| overlap.dice)))
         });
         let structures = summary.mean.into_iter().map(|(name, overlap)| (name, overlap.dice));
         Ok(Self { per_case: per_case.collect(), structures: structures.collect() })

@@ -1,9 +1,10 @@
 //! The demo's last words: a table per case, the means, and whether the score
 //! knew which cases went wrong.
 
+use nnunet::evaluation::mean_defined;
 use nnunet::evaluation::correlation::{Correlation, pearson, spearman};
 
-use super::results::{Results, Row, mean};
+use super::results::{Results, Row};
 
 /// `results` as aligned text.
 pub(super) fn render(results: &Results) -> String {
@@ -37,8 +38,8 @@ fn cells(row: &Row, folds: &[u16]) -> Vec<String> {
 fn means(results: &Results) -> String {
     let rows = &results.rows;
     let selected = results.mean_dice_of_selected();
-    let others = mean(rows.iter().map(|row| row.dice_of_others(&results.folds)));
-    let of_mean = mean(rows.iter().map(|row| row.dice_of_mean));
+    let others = mean_defined(rows.iter().map(|row| row.dice_of_others(&results.folds)));
+    let of_mean = mean_defined(rows.iter().map(|row| row.dice_of_mean));
     let mut lines = vec![format!(
         "\nmean Dice of {} cases: selected {}, other {}, mean of folds {}",
         rows.len(),
@@ -47,7 +48,7 @@ fn means(results: &Results) -> String {
         number(of_mean)
     )];
     lines.extend(results.folds.iter().enumerate().map(|(index, fold)| {
-        let dice = mean(rows.iter().map(|row| row.dice_of_folds[index]));
+        let dice = mean_defined(rows.iter().map(|row| row.dice_of_folds[index]));
         format!("mean Dice of fold {fold} alone: {}", number(dice))
     }));
     let of_structure =
