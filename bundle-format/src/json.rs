@@ -216,3 +216,106 @@ impl<'de> Visitor<'de> for StrictValue {
         Ok(Value::Object(members))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::{JsonError, StringLimit, parse_canonical, parse_strict, to_canonical};
+
+    fn check(text: &str, canonical: &str) {
+        let value = parse_strict(text.as_bytes(), StringLimit::Usual).unwrap();
+        assert_eq!(str::from_utf8(&to_canonical(&value)), Ok(canonical));
+        assert!(parse_canonical(canonical.as_bytes(), StringLimit::Usual).is_ok());
+    }
+
+    #[test]
+    fn canonical_form_is_that_of_rfc_8785() {
+        check(" { \"b\" : 1 , \"a\" : [ true , -2 ] } ", r#"{"a":[true,-2],"b":1}"#);
+        check(r#""\u20ac\/\u000F\u000aA'\u0042\u0022\u005c\\\"""#, "\"€/\\u000f\\nA'B\\\"\\\\\\\\\\\"\"");
+        check(r#""\b\t\f\r\u007f""#, "\"\\b\\t\\f\\r\u{7f}\"");
+    }
+
+    #[test]
+    fn keys_sort_by_their_utf_16_units() {
+        // 𝄞 is D834 DD1E in UTF-16 and so before U+FB33, though its code point is larger.
+        check(r#"{"\ufb33":1,"𝄞":2,"é":3,"1":4}"#, "{\"1\":4,\"é\":3,\"𝄞\":2,\"\u{fb33}\":1}");
+    }
+
+    #[test]
+    fn the_first_departure_is_named() {
+        let error = parse_canonical(br#"{"a": 1}"#, StringLimit::Usual).unwrap_err();
+        assert!(matches!(error, JsonError::NotCanonical { offset: 5 }));
+    }
+
+    #[test]
+    fn values_that_readers_disagree_about_are_refused() {
+        for text in [
+            "null",
+            "1.0",
+            "1e2",
+            "-0",
+            "9007199254740992",
+            "-9007199254740992",
+            "01",
+            "+1",
+            "NaN",
+            "'a'",
+            "[1,]",
+            "{\"a\":1,\"a\":1}",
+            "{\"a\":1,\"\\u0061\":1}",
+            "\"\\ud800\"",
+            "\"\t\"",
+            "1 2",
+            "",
+            "// x\n1",
+        ] {
+            assert!(parse_strict(text.as_bytes(), StringLimit::Usual).is_err(), "{text}");
+        }
+        assert!(parse_strict(b"\"\xff\"", StringLimit::Usual).is_err());
+        assert!(parse_strict(b"9007199254740991", StringLimit::Usual).is_ok());
+    }
+
+    #[test]
+    fn nesting_lists_and_strings_are_bounded() {
+        let accepted = |text: &str| parse_strict(text.as_bytes(), StringLimit::Usual).is_ok();
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(accepted(&nested(16)) && !accepted(&nested(17)) && !accepted(&nested(100_000)));
+        let list = |length: usize| format!("[{}]", vec!["1"; length].join(","));
+        assert!(accepted(&list(4096)) && !accepted(&list(4097)));
+        let string = |length: usize| format!("\"{}\"", "a".repeat(length));
+        assert!(accepted(&string(64 << 10)) && !accepted(&string((64 << 10) + 1)));
+        let long = string((64 << 10) + 1);
+        assert!(parse_strict(long.as_bytes(), StringLimit::WholeText).is_ok());
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (-(1_i64 << 53) + 1..1 << 53).prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|map| json!(map)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn writing_then_reading_gives_the_value_back(value in any_value()) {
+            let text = to_canonical(&value);
+            prop_assert_eq!(parse_canonical(&text, StringLimit::Usual).unwrap(), value.clone());
+            let pretty = serde_json::to_vec_pretty(&value).unwrap();
+            prop_assert_eq!(to_canonical(&parse_strict(&pretty, StringLimit::Usual).unwrap()), text);
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(text in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_canonical(&text, StringLimit::Usual);
+        }
+    }
+}

@@ -34,6 +34,7 @@
 //!
 //! `docs/bundle-format.md` is normative; comments cite its steps.
 
+mod atomic_file;
 mod builder;
 mod check;
 mod container;

@@ -8,6 +8,7 @@
 //! [`nifti`] is the only door through which voxels enter and leave, and
 //! [`resample`] the only place where they change grids.
 
+pub mod atomic_file;
 pub mod geometry;
 pub mod nifti;
 pub mod resample;

@@ -5,8 +5,11 @@
 
 pub mod crop;
 pub mod dataset;
+pub mod evaluation;
 pub mod fingerprint;
 pub mod fold;
+pub mod importance_map;
+pub mod mirroring;
 pub mod mt19937;
 pub mod normalize;
 mod percentile;
@@ -15,5 +18,9 @@ pub mod planner;
 pub mod plans;
 pub mod preprocess;
 pub mod restore;
+pub mod segmentation;
+pub mod select;
+pub mod sliding_window;
 pub mod splits;
 pub mod topology;
+pub mod uncertainty;

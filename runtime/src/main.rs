@@ -1,3 +1,17 @@
-//! Predicts with a verified bundle on ONNX Runtime and says how far to trust the result.
+//! The program `unnunet`: parses, runs, prints the error chain, sets the exit status.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().run() {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            cli::output::report(&error);
+            cli::exit_code(&error)
+        }
+    }
+}

@@ -1,28 +1,25 @@
 //! Writing an archive: whole under its name, or not at all.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::layout::Layout;
 use super::order::check_names;
 use super::{ContainerError, Measured, Record, sort_key};
+use crate::atomic_file::{Existing, write_whole};
 use crate::builder::BuildError;
 use crate::error::BundleError;
 use crate::limits::Limits;
 
 /// Writes `entries`, in the format's order, to `output`.
 ///
-/// Content is copied in pieces; memory does not grow with it. Everything goes
-/// into a temporary file beside `output`, is flushed to disk, and replaces
-/// `output` by a rename.
+/// Content is copied in pieces; memory does not grow with it.
 pub(crate) fn write_archive(output: &Path, mut entries: Vec<Measured<'_>>, limits: &Limits) -> Result<(), BundleError> {
     entries.sort_by(|a, b| sort_key(&a.record.path).cmp(&sort_key(&b.record.path)));
     let records: Vec<_> = entries.iter().map(|entry| entry.record.clone()).collect();
     check_records(&records, limits)?;
     let layout = Layout::new(records);
-    replace_file(output, 0o666, &mut |file| {
+    write_whole(output, 0o666, Existing::Replace, &mut |file| {
         let mut out = BufWriter::new(file);
         let failed = |source| BundleError::io(output)(source);
         for (place, entry) in layout.places().iter().zip(&entries) {
@@ -62,30 +59,4 @@ fn copy_content(entry: &Measured<'_>, output: &Path, out: &mut impl Write) -> Re
         return Err(BuildError::Changed { path: record.path.clone() }.into());
     }
     Ok(())
-}
-
-/// Replaces `output` by what `write` writes: temporary file, flush, rename,
-/// flush of the folder.
-///
-/// `mode` is subject to the process's umask.
-pub(crate) fn replace_file(
-    output: &Path,
-    mode: u32,
-    write: &mut dyn FnMut(&mut File) -> Result<(), BundleError>,
-) -> Result<(), BundleError> {
-    let folder = match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut temporary = tempfile::Builder::new()
-        .permissions(PermissionsExt::from_mode(mode))
-        .tempfile_in(folder)
-        .map_err(BundleError::io(output))?;
-    write(temporary.as_file_mut())?;
-    let finish = || -> io::Result<()> {
-        temporary.as_file().sync_all()?;
-        temporary.persist(output).map_err(|error| error.error)?;
-        fs_err::File::open(folder)?.sync_all()
-    };
-    finish().map_err(BundleError::io(output))
 }

@@ -1,16 +1,15 @@
 //! Private keys: made, read, written and used for signing.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use p256::ecdsa::Signature;
 use p256::ecdsa::signature::Signer;
 use p256::elliptic_curve::Generate;
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
-use tempfile::Builder;
 
 use super::{KeyError, PublicKey};
+use crate::atomic_file::{Existing, write_whole};
 use crate::error::BundleError;
 
 const MAX_PEM_BYTES: usize = 16 << 10;
@@ -84,18 +83,9 @@ impl SigningKey {
     /// [`KeyError::PassphraseEmpty`].
     pub fn write_pem(&self, path: &Path, passphrase: Option<&str>) -> Result<(), BundleError> {
         let pem = self.to_pem(passphrase)?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let write = || {
-            let mut file = Builder::new().permissions(PermissionsExt::from_mode(0o600)).tempfile_in(folder)?;
-            file.write_all(pem.as_bytes())?;
-            file.as_file().sync_all()?;
-            file.persist_noclobber(path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        write().map_err(BundleError::io(path))
+        write_whole(path, 0o600, Existing::Keep, &mut |file| {
+            file.write_all(pem.as_bytes()).map_err(BundleError::io(path))
+        })
     }
 
     /// The key with the given secret number.

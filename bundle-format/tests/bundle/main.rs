@@ -1,4 +1,31 @@
-//! Tests of the public interface: what is written is read, what is attacked is refused.
+//! Tests of the public interface: what is written is read, what is attacked is
+//! refused, each attack with the code of the rule that it breaks.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
+
+mod container_attacks;
+mod entry_attacks;
+mod flips;
+mod forge;
+mod manifest_attacks;
+mod requirements;
 mod round_trip;
+mod signature_attacks;
 mod support;
+
+use bundle_format::Rule;
+
+#[test]
+fn every_rule_is_asserted_by_a_test() {
+    let tests = [
+        include_str!("container_attacks.rs"),
+        include_str!("entry_attacks.rs"),
+        include_str!("manifest_attacks.rs"),
+        include_str!("requirements.rs"),
+        include_str!("round_trip.rs"),
+        include_str!("signature_attacks.rs"),
+    ]
+    .concat();
+    let untested = Rule::ALL.iter().filter(|rule| !tests.contains(&format!("\"{}\"", rule.code())));
+    assert_eq!(untested.collect::<Vec<_>>(), Vec::<&Rule>::new());
+}

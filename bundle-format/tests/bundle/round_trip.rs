@@ -1,6 +1,7 @@
 //! What is written can be read: by this crate, and by others.
 
-use crate::support::{Fixture, builder, draft, encode, entries, files, key, path};
+use crate::forge::{encode, entries};
+use crate::support::{Fixture, builder, draft, files, key, path};
 use bundle_format::{
     BundleContents, Limits, MemberId, PublicKey, Role, SigningKey, TrustedKeys, UnverifiedBundle, sign,
     verify_with_checks,

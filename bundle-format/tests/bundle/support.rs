@@ -1,10 +1,6 @@
-//! A small bundle to attack, and a second, independent writer of archives.
-//!
-//! [`encode`] follows the pseudocode of `docs/bundle-format.md`, not the
-//! crate's writer, so that the two can be compared, and it can be told to lie.
+//! A small bundle to read and to attack.
 
-#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
-
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bundle_format::{
@@ -113,11 +109,6 @@ pub(crate) fn key(index: u8) -> SigningKey {
     SigningKey::from_pem(&pem, None).unwrap()
 }
 
-/// The same key for the crate that signs what ours refuses to sign.
-pub(crate) fn raw_key(index: u8) -> p256::ecdsa::SigningKey {
-    p256::ecdsa::SigningKey::from_slice(&[index; 32]).unwrap()
-}
-
 /// A folder with one bundle in it.
 pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
@@ -150,7 +141,10 @@ impl Fixture {
     /// What verification says about other bytes in the place of the bundle.
     pub(crate) fn verify_bytes(&self, bytes: &[u8]) -> Result<VerifiedBundle, BundleError> {
         let attacked = self.folder.path().join("attacked.unb");
-        fs_err::write(&attacked, bytes).unwrap();
+        // Without truncating first: ext4 flushes a file that was truncated and written.
+        let mut file = fs_err::OpenOptions::new().write(true).create(true).truncate(false).open(&attacked).unwrap();
+        file.write_all(bytes).unwrap();
+        file.set_len(bytes.len() as u64).unwrap();
         self.verify_path(&attacked)
     }
 
@@ -167,63 +161,4 @@ impl Fixture {
             Err(error) => error.code(),
         }
     }
-}
-
-/// One entry of an archive under construction.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    pub(crate) content: Vec<u8>,
-}
-
-/// The entries of a canonical archive, taken apart by the crate `zip`.
-pub(crate) fn entries(archive: &[u8]) -> Vec<Entry> {
-    use std::io::Read;
-    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(archive)).unwrap();
-    let n_entries = archive.len();
-    let read = |index| {
-        let mut file = archive.by_index(index).unwrap();
-        let mut content = Vec::new();
-        file.read_to_end(&mut content).unwrap();
-        Entry { name: file.name().unwrap().into_owned(), content }
-    };
-    (0..n_entries).map(read).collect()
-}
-
-/// The canonical archive of `entries`, by the pseudocode of the specification.
-pub(crate) fn encode(entries: &[Entry]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut directory = Vec::new();
-    for Entry { name, content } in entries {
-        let offset = out.len();
-        let pad = (64 - (offset + 30 + name.len() + 6) % 64) % 64;
-        let crc = crc32fast::hash(content).to_le_bytes();
-        let size = u32::try_from(content.len()).unwrap().to_le_bytes();
-        let name_bytes = u16::try_from(name.len()).unwrap().to_le_bytes();
-        let u16 = |n: usize| u16::try_from(n).unwrap().to_le_bytes();
-        out.extend(b"PK\x03\x04\x0a\0\0\0\0\0\0\0\x21\0");
-        out.extend([crc, size, size].concat());
-        out.extend([name_bytes, u16(6 + pad)].concat());
-        out.extend(name.bytes());
-        out.extend([u16(0xD935), u16(2 + pad), u16(64)].concat());
-        out.extend(vec![0; pad]);
-        out.extend(content);
-
-        directory.extend(b"PK\x01\x02\x0a\x03\x0a\0\0\0\0\0\0\0\x21\0");
-        directory.extend([crc, size, size].concat());
-        directory.extend(name_bytes);
-        directory.extend([0; 8]);
-        directory.extend((0o100_644_u32 << 16).to_le_bytes());
-        directory.extend(u32::try_from(offset).unwrap().to_le_bytes());
-        directory.extend(name.bytes());
-    }
-    let n = u16::try_from(entries.len()).unwrap().to_le_bytes();
-    let start = u32::try_from(out.len()).unwrap().to_le_bytes();
-    let size = u32::try_from(directory.len()).unwrap().to_le_bytes();
-    out.extend(directory);
-    out.extend(b"PK\x05\x06\0\0\0\0");
-    out.extend([n, n].concat());
-    out.extend([size, start].concat());
-    out.extend([0, 0]);
-    out
 }

@@ -6,19 +6,16 @@
 //! without extensions and without scaling. They are written to a temporary
 //! name in the same folder and renamed when complete and on disk.
 
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::io::{self, Write};
+use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use fs_err::File;
 
 use super::NiftiError;
 use super::layout::{Layout, NIFTI_1, NIFTI_2};
 use crate::geometry::NiftiVersion;
-use crate::{Dimensionality, Geometry, Volume};
+use crate::{Dimensionality, Geometry, Volume, atomic_file};
 
 /// A voxel type that we write.
 pub(super) trait Voxel: Copy {
@@ -55,46 +52,26 @@ pub(super) fn volume<T: Voxel>(path: &Path, volume: &Volume<T>) -> Result<(), Ni
         let voxels = [z, y, x];
         return Err(NiftiError::Shape { path: path.to_owned(), voxels, geometry });
     }
-    let (name, compressed) = name(path).ok_or_else(|| NiftiError::Extension { path: path.to_owned() })?;
-    by_rename(path, &name, |file| {
+    let compressed = is_compressed(path).ok_or_else(|| NiftiError::Extension { path: path.to_owned() })?;
+    atomic_file::write_with(path, |file| {
         if compressed {
             // The encoder's default header has no name and no time.
             let mut encoder = GzEncoder::new(file, T::COMPRESSION);
             write_to(&mut encoder, volume)?;
             encoder.finish()?.flush()
         } else {
-            write_to(file, volume)?;
-            file.flush()
+            write_to(file, volume)
         }
     })
     .map_err(|source| NiftiError::Write { path: path.to_owned(), source })
 }
 
-/// The file's name, and whether it asks for compression; `None` if it is no NIfTI file's name.
-fn name(path: &Path) -> Option<(String, bool)> {
-    let name = path.file_name()?.to_string_lossy().into_owned();
+/// Whether the file's name asks for compression; `None` if it is no NIfTI file's name.
+fn is_compressed(path: &Path) -> Option<bool> {
+    let name = path.file_name()?.to_string_lossy();
     let plain = name.strip_suffix(".gz");
     let stem = plain.unwrap_or(&name).strip_suffix(".nii")?;
-    (!stem.is_empty()).then_some(())?;
-    let compressed = plain.is_some();
-    Some((name, compressed))
-}
-
-/// Runs `write` on a temporary file and gives it its name when it succeeded.
-fn by_rename(path: &Path, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
-    /// Distinguishes the files that one process writes at a time.
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let temporary: PathBuf = path.with_file_name(format!(".{name}.{}-{counter}.tmp", process::id()));
-    let file = fs_err::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-    let mut writer = BufWriter::with_capacity(1 << 16, file);
-    let written =
-        write(&mut writer).and_then(|()| writer.get_ref().sync_all()).and_then(|()| fs_err::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one to report; the file may be gone already.
-        let _ = fs_err::remove_file(&temporary);
-    }
-    written
+    (!stem.is_empty()).then_some(plain.is_some())
 }
 
 fn write_to<T: Voxel>(stream: &mut impl Write, volume: &Volume<T>) -> io::Result<()> {

@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand};
 
 pub mod checkpoints;
 pub mod device;
+pub mod export;
+pub mod folders;
 pub mod output;
 pub mod plan_and_preprocess;
 pub mod progress;
@@ -25,6 +27,7 @@ enum Command {
     Checkpoints(checkpoints::Args),
     PlanAndPreprocess(plan_and_preprocess::Args),
     Train(Box<train::Args>),
+    Export(Box<export::Args>),
 }
 
 /// How a command ended that could run.
@@ -57,6 +60,7 @@ impl Cli {
             Command::Checkpoints(args) => checkpoints::run(&args),
             Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
             Command::Train(args) => train::run(&args),
+            Command::Export(args) => export::run(&args),
         }
     }
 }

@@ -10,9 +10,8 @@ use nnunet::plans::{ConfigurationName, Plans};
 use serde::Serialize;
 
 use crate::atomic_file;
-use crate::cli::{Outcome, output, progress};
+use crate::cli::{Outcome, folders, output, progress};
 use crate::cross_validation;
-use crate::folders;
 use crate::preparation::{self, Prepared};
 use crate::raw_dataset::RawDataset;
 use crate::store::Store;

@@ -15,7 +15,7 @@ use crate::atomic_file;
 use crate::cases::Cases;
 use crate::checkpoint::CheckpointFolder;
 use crate::cli::schedule_args::ScheduleArgs;
-use crate::cli::{Outcome, device, output, progress};
+use crate::cli::{Outcome, device, folders, output, progress};
 use crate::journal::EpochRecord;
 use crate::loss::{DiceOver, deep_supervision_weights};
 use crate::patch_geometry::PatchGeometry;
@@ -25,7 +25,7 @@ use crate::run_record::RunRecord;
 use crate::sample::Sampler;
 use crate::store::Store;
 use crate::training::{Observer, Start, Training};
-use crate::{cross_validation, folders, targets};
+use crate::{cross_validation, targets};
 
 /// Training iterations per validation iteration, as in nnU-Net: 250 and 50.
 const ITERATIONS_PER_VALIDATION: u32 = 5;
@@ -106,9 +106,9 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     tch::set_num_threads(i32::try_from(n_threads).context("so many threads cannot be started")?);
 
     let fold = Fold(args.fold);
-    let results = args.results.join(&inputs.plans.dataset_name);
-    let training_folder = folders::training(&results, &inputs.plans.plans_name, &inputs.name);
-    let folder = folders::fold(&training_folder, fold);
+    let (dataset, plans) = (&inputs.plans.dataset_name, &inputs.plans.plans_name);
+    let training_folder = folders::run(&args.results, dataset, plans, &inputs.name);
+    let folder = training_folder.join(fold.to_string());
     let (schedule, rule) = args.schedule.parse()?;
     let default_validation = args.iterations.div_ceil(ITERATIONS_PER_VALIDATION).min(MAX_VALIDATION);
     let n_validation = args.validation_iterations.unwrap_or(default_validation);

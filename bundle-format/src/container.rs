@@ -155,3 +155,6 @@ impl ContainerError {
         }
     }
 }
+
+#[cfg(test)]
+mod zip64;

@@ -1,0 +1,97 @@
+//! Files that appear whole or not at all.
+//!
+//! What is written goes to a temporary name in the same folder, to the disk, and only then to its name: whoever is
+//! killed, or finds the disk full, leaves the previous file as it was. It stands in this crate because this is the
+//! lowest one that writes files.
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fs_err::File;
+
+/// Writes `content` to `path`.
+///
+/// # Errors
+///
+/// Whatever the system says; the message names the file. `path` is unchanged then.
+pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with(path, |file| file.write_all(content))
+}
+
+/// Runs `write` on a temporary file and gives it its name when all of it is on the disk.
+///
+/// # Errors
+///
+/// Whatever the system or `write` says. `path` is unchanged then.
+pub fn write_with(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` names no file", path.display())));
+    };
+    let temporary = path.with_file_name(temporary_name(name));
+    let file = fs_err::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
+    let mut writer = BufWriter::with_capacity(1 << 16, file);
+    let written = write(&mut writer)
+        .and_then(|()| writer.flush())
+        .and_then(|()| writer.get_ref().sync_all())
+        .and_then(|()| fs_err::rename(&temporary, path))
+        .and_then(|()| sync_folder(path));
+    if written.is_err() {
+        // The first error is the one to report; the file may be gone already.
+        let _ = fs_err::remove_file(&temporary);
+    }
+    written
+}
+
+fn temporary_name(name: &std::ffi::OsStr) -> OsString {
+    /// Distinguishes the files that one process writes at a time.
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}-{}.tmp", process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
+    temporary
+}
+
+/// The rename itself is lost in a power cut unless the folder is on the disk too.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_replaces_content_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write(&path, b"old").unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(fs_err::read(&path).unwrap(), b"new");
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_previous_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write(&path, b"old").unwrap();
+        let failing = |file: &mut BufWriter<File>| {
+            file.write_all(b"ne")?;
+            Err(io::Error::other("interrupted"))
+        };
+        write_with(&path, failing).unwrap_err();
+        assert_eq!(fs_err::read(&path).unwrap(), b"old");
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write(&folder.path().join("none/a.json"), b"").unwrap_err();
+        assert!(error.to_string().contains("none/"), "{error}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Sliding-window prediction of a whole case.
+//!
+//! A network sees patches of one size. Patches are laid over the image so that neighbors overlap, and their logits
+//! are averaged with the weights of an [`ImportanceMap`].
+//!
+//! Follows nnU-Net v2's `compute_steps_for_sliding_window` and `nnUNetPredictor`: the same patch positions, an image
+//! smaller than the patch lies in the middle of zeros, a 2D configuration visits every slice. Departs from it by
+//! adding up in `f32` instead of half precision, and by never making the padded copy: a patch is cut out of the image
+//! with zeros around it, and only what lies inside the image is kept.
+//!
+//! The positions form a grid, and the weights are a product over the axes. So the weights that a voxel has received
+//! are a product of three sums, and no volume of weights is needed.
+
+mod grid;
+
+use ndarray::{Array4, Array5, ArrayView5, Axis, Zip, s};
+
+use crate::importance_map::ImportanceMap;
+use crate::mirroring::{Mirroring, flip};
+use grid::{AxisGrid, Span};
+
+/// Something that turns patches into logits.
+pub trait PatchNetwork {
+    /// Why a patch could not be predicted.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Predicts a batch: `[n, channel, z, y, x]` to logits `[n, output, z, y, x]`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the network from running.
+    fn predict(&mut self, batch: ArrayView5<'_, f32>) -> Result<Array5<f32>, Self::Error>;
+}
+
+/// How patches are laid over a case.
+#[derive(Debug, Clone)]
+pub struct SlidingWindow {
+    patch: [usize; 3],
+    n_outputs: usize,
+    step_fraction: f64,
+    importance: ImportanceMap,
+    flips: Vec<Vec<usize>>,
+}
+
+impl SlidingWindow {
+    /// A window of a `[z, y, x]` patch over a network with `n_outputs` logits, moving by at most `step_fraction` of
+    /// the patch. A patch of one slice visits every slice.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`] if `step_fraction` is not in `(0, 1]`.
+    ///
+    /// # Panics
+    ///
+    /// If an extent of the patch or `n_outputs` is 0.
+    pub fn new(
+        patch: [usize; 3],
+        n_outputs: usize,
+        step_fraction: f64,
+        mirroring: &Mirroring,
+    ) -> Result<Self, StepError> {
+        assert!(n_outputs > 0 && patch.iter().all(|&extent| extent > 0), "a patch has voxels and a network outputs");
+        if !(step_fraction > 0.0 && step_fraction <= 1.0) {
+            return Err(StepError { step_fraction });
+        }
+        let importance = ImportanceMap::new(patch);
+        Ok(Self { patch, n_outputs, step_fraction, importance, flips: mirroring.combinations() })
+    }
+
+    /// Patches that [`SlidingWindow::logits`] predicts for an image of this shape, mirrored ones among them.
+    pub fn n_patches(&self, shape: [usize; 3]) -> usize {
+        let n_positions: usize = self.grids(shape).iter().map(AxisGrid::len).product();
+        n_positions * self.flips.len()
+    }
+
+    /// Predicts an image `[channel, z, y, x]`: logits `[output, z, y, x]` on the same grid.
+    ///
+    /// `on_patch` is called after every patch, for progress.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError::Network`] if the network fails, [`WindowError::OutputShape`] if it returns another shape than
+    /// one patch of `n_outputs` logits, [`WindowError::NotFinite`] if a logit is infinite or not a number.
+    pub fn logits<N: PatchNetwork>(
+        &self,
+        image: &Array4<f32>,
+        network: &mut N,
+        on_patch: &mut dyn FnMut(),
+    ) -> Result<Array4<f32>, WindowError<N::Error>> {
+        let (n_channels, z, y, x) = image.dim();
+        let grids = self.grids([z, y, x]);
+        let mut sums = Array4::zeros((self.n_outputs, z, y, x));
+        let [patch_z, patch_y, patch_x] = self.patch;
+        let mut patch = Array5::zeros((1, n_channels, patch_z, patch_y, patch_x));
+        let mut mean = Array4::zeros((self.n_outputs, patch_z, patch_y, patch_x));
+        for in_z in grids[0].spans() {
+            for in_y in grids[1].spans() {
+                for in_x in grids[2].spans() {
+                    let place = Place { z: in_z.clone(), y: in_y.clone(), x: in_x };
+                    mean.fill(0.0);
+                    for axes in &self.flips {
+                        place.cut(image, axes, &mut patch);
+                        let logits = network.predict(patch.view()).map_err(|source| WindowError::Network { source })?;
+                        add_unflipped(&logits, axes, &mut mean)?;
+                        on_patch();
+                    }
+                    self.add(&place, &mean, &mut sums);
+                }
+            }
+        }
+        self.normalize(&grids, &mut sums);
+        if sums.iter().all(|logit| logit.is_finite()) { Ok(sums) } else { Err(WindowError::NotFinite) }
+    }
+
+    fn grids(&self, shape: [usize; 3]) -> [AxisGrid; 3] {
+        [0, 1, 2].map(|axis| AxisGrid::new(shape[axis], self.patch[axis], self.step_fraction))
+    }
+
+    /// Adds the weighted logits of one patch to the part of the image it covers.
+    fn add(&self, place: &Place, logits: &Array4<f32>, sums: &mut Array4<f32>) {
+        let [z, y, x] = place.in_patch();
+        let weights = self.importance.weights();
+        let weights = weights.slice(s![z.clone(), y.clone(), x.clone()]);
+        let logits = logits.slice(s![.., z, y, x]);
+        let [z, y, x] = place.in_image();
+        let mut sums = sums.slice_mut(s![.., z, y, x]);
+        for (mut sums, logits) in sums.outer_iter_mut().zip(logits.outer_iter()) {
+            Zip::from(&mut sums).and(&logits).and(&weights).for_each(|sum, &logit, &weight| *sum += weight * logit);
+        }
+    }
+
+    /// Divides every voxel by the weights it has received, once for every flip.
+    fn normalize(&self, grids: &[AxisGrid; 3], sums: &mut Array4<f32>) {
+        let [along_z, along_y, along_x] = [0, 1, 2].map(|axis| grids[axis].totals(self.importance.along(axis)));
+        let n_flips = self.flips.len() as f64;
+        for mut volume in sums.outer_iter_mut() {
+            for (mut slice, of_z) in volume.outer_iter_mut().zip(&along_z) {
+                for (mut row, of_y) in slice.outer_iter_mut().zip(&along_y) {
+                    let outer = n_flips * of_z * of_y;
+                    row.iter_mut().zip(&along_x).for_each(|(sum, of_x)| *sum = divide(*sum, outer * of_x));
+                }
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the quotient is a mean of f32 logits")]
+fn divide(sum: f32, total: f64) -> f32 {
+    (f64::from(sum) / total) as f32
+}
+
+/// Where one patch lies.
+struct Place {
+    z: Span,
+    y: Span,
+    x: Span,
+}
+
+impl Place {
+    fn in_image(&self) -> [std::ops::Range<usize>; 3] {
+        [self.z.in_image.clone(), self.y.in_image.clone(), self.x.in_image.clone()]
+    }
+
+    fn in_patch(&self) -> [std::ops::Range<usize>; 3] {
+        [self.z.in_patch.clone(), self.y.in_patch.clone(), self.x.in_patch.clone()]
+    }
+
+    /// Cuts the patch out of the image, zeros around it, turned around along `axes`.
+    fn cut(&self, image: &Array4<f32>, axes: &[usize], patch: &mut Array5<f32>) {
+        let mut target = patch.index_axis_mut(Axis(0), 0);
+        let [z, y, x] = self.in_image();
+        let source = image.slice(s![.., z, y, x]);
+        if source.shape() != target.shape() {
+            target.fill(0.0);
+        }
+        flip(&mut target, axes);
+        let [z, y, x] = self.in_patch();
+        target.slice_mut(s![.., z, y, x]).assign(&source);
+    }
+}
+
+/// Turns the logits of a turned patch back and adds them to `sum`.
+fn add_unflipped<E>(logits: &Array5<f32>, axes: &[usize], sum: &mut Array4<f32>) -> Result<(), WindowError<E>>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    if logits.shape()[0] != 1 || logits.shape()[1..] != *sum.shape() {
+        return Err(WindowError::OutputShape { expected: sum.shape().to_vec(), actual: logits.shape().to_vec() });
+    }
+    // Turning the sum around instead of the logits is the same and costs no copy.
+    let mut sum = sum.view_mut();
+    flip(&mut sum, axes);
+    sum += &logits.index_axis(Axis(0), 0);
+    Ok(())
+}
+
+/// A step that does not cover the image.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[error("a step of {step_fraction} patches is not between 0 (excluded) and 1")]
+pub struct StepError {
+    /// The step asked for.
+    pub step_fraction: f64,
+}
+
+/// Why a case could not be predicted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WindowError<E: std::error::Error + Send + Sync + 'static> {
+    /// The network failed.
+    #[error("a patch could not be predicted")]
+    Network {
+        /// Why.
+        source: E,
+    },
+    /// A logit is infinite or not a number, so no segmentation could be trusted.
+    #[error("the network returned a logit that is not finite")]
+    NotFinite,
+    /// The network returned another shape than one patch.
+    #[error("the network returned logits of shape {actual:?}, expected one patch of {expected:?}")]
+    OutputShape {
+        /// `[output, z, y, x]`.
+        expected: Vec<usize>,
+        /// What came back, with the batch axis.
+        actual: Vec<usize>,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Entropies, contours and scores: by hand, against the reference program, and their properties.
+
+use imaging::Spacing;
+use ndarray::{Array3, Array4, Axis, array};
+use proptest::prelude::*;
+
+use super::*;
+use crate::dataset::{DatasetJson, LabelSet};
+use crate::restore::OutputHead;
+
+fn labels(labels: &str) -> LabelSet {
+    let text = format!(r#"{{"channel_names":{{"0":"MRI"}},"labels":{labels},"file_ending":".nii"}}"#);
+    DatasetJson::parse(&text).unwrap().structures().unwrap()
+}
+
+/// Probabilities of two classes, from those of the foreground along x.
+fn two_classes(foreground: &[f32]) -> Array4<f32> {
+    let outputs: Vec<f32> = foreground.iter().map(|p| 1.0 - p).chain(foreground.iter().copied()).collect();
+    Array4::from_shape_vec((2, 1, 1, foreground.len()), outputs).unwrap()
+}
+
+fn ensemble(members: &[Array4<f32>], head: OutputHead) -> Ensemble {
+    let mut ensemble = Ensemble::new(&members[0], head);
+    members[1..].iter().for_each(|member| ensemble.add(member));
+    ensemble
+}
+
+#[test]
+fn entropy_is_one_bit_for_a_coin_and_zero_for_certainty() {
+    let check = |probabilities: &[f64], head, bits: f64| {
+        assert!((entropy_bits(probabilities.iter().copied(), head) - bits).abs() < 1e-15, "{probabilities:?}");
+    };
+    check(&[0.5, 0.5], OutputHead::Softmax, 1.0);
+    check(&[1.0, 0.0], OutputHead::Softmax, 0.0);
+    check(&[0.25; 4], OutputHead::Softmax, 2.0);
+    check(&[0.5, 1.0, 0.5], OutputHead::Sigmoid, 2.0);
+}
+
+#[test]
+fn members_that_contradict_each_other_are_uncertain_only_together() {
+    // Voxel 0: both sure, of opposite classes. Voxel 1: both toss a coin. Voxel 2: both sure of the same.
+    let members = [two_classes(&[1.0, 0.5, 1.0]), two_classes(&[0.0, 0.5, 1.0])];
+    let ensemble = ensemble(&members, OutputHead::Softmax);
+    assert_eq!(ensemble.map(UncertaintyMethod::ClassEntropy), array![[[1.0, 1.0, 0.0]]]);
+    assert_eq!(ensemble.map(UncertaintyMethod::TotalEntropy), array![[[0.0, 1.0, 0.0]]]);
+    assert_eq!(ensemble.map(UncertaintyMethod::MutualInformation), array![[[1.0, 0.0, 0.0]]]);
+    assert_eq!(ensemble.segmentation(&labels(r#"{"background":0,"a":1}"#)), array![[[0, 0, 1]]]);
+}
+
+#[test]
+fn the_mean_over_folds_does_not_depend_on_their_number_of_members() {
+    let (sure, unsure) = (two_classes(&[1.0]), two_classes(&[0.5]));
+    let mut all = ensemble(&[sure.clone(), sure.clone(), sure], OutputHead::Softmax).into_member();
+    all.add_ensemble(&ensemble(&[unsure], OutputHead::Softmax));
+    assert_eq!(all.mean(), two_classes(&[0.75]));
+    assert_eq!(all.map(UncertaintyMethod::TotalEntropy), array![[[0.5]]]);
+}
+
+#[test]
+fn a_contour_surrounds_the_mask_in_plane_and_stops_at_the_border() {
+    let mask = array![
+        [[true, false, false, false], [false, false, false, false], [false, false, false, false]],
+        [[false, false, false, false], [false, false, false, false], [false, false, false, false]],
+    ];
+    let expected = array![
+        [[false, true, false, false], [true, true, false, false], [false, false, false, false]],
+        [[false, false, false, false], [false, false, false, false], [false, false, false, false]],
+    ];
+    assert_eq!(contour(&mask, Axis(0)), expected);
+    // Sliced along x, the neighbors are those along z and y.
+    let length = contour(&mask, Axis(2)).iter().filter(|on| **on).count();
+    assert_eq!(length, 3);
+}
+
+#[test]
+fn slices_lie_across_the_coarsest_axis() {
+    let check = |zyx, axis| assert_eq!(slicing_axis(Spacing::new(zyx).unwrap()), Axis(axis), "{zyx:?}");
+    check([1.0, 1.0, 1.0], 0);
+    check([3.0, 1.0, 1.0], 0);
+    check([1.0, 3.0, 1.0], 1);
+    check([1.0, 1.0, 3.0], 2);
+    check([1.0, 3.0, 3.0], 1);
+}
+
+#[test]
+fn a_score_is_the_sum_of_the_map_per_contour_voxel() {
+    let segmentation = array![[[0, 1, 0, 2]]];
+    let map = array![[[0.5, 0.25, 0.25, 1.0]]];
+    let labels = labels(r#"{"background":0,"a":1,"b":2,"c":3}"#);
+    let scores = Contours::of(&segmentation, &labels, Axis(0)).scores(&map);
+    // All foreground has the contour {0, 2}, a the same, b the contour {2}, c none.
+    assert_eq!(scores.whole, Some(1.0));
+    assert_eq!(scores.structures, [Some(1.0), Some(2.0), None]);
+}
+
+#[test]
+fn an_empty_segmentation_has_no_score() {
+    let labels = labels(r#"{"background":0,"a":1}"#);
+    let contours = Contours::of(&Array3::zeros((1, 2, 2)), &labels, Axis(0));
+    assert_eq!(contours.scores(&Array3::from_elem((1, 2, 2), 0.5)).whole, None);
+}
+
+#[test]
+fn methods_have_the_names_of_the_command_line() {
+    for method in UncertaintyMethod::ALL {
+        assert_eq!(method.name().parse(), Ok(method));
+        assert_eq!(serde_json::to_value(method).unwrap(), method.name());
+    }
+    assert_eq!(
+        "entropy".parse::<UncertaintyMethod>().unwrap_err().to_string(),
+        "`entropy` is no uncertainty method; there are class-entropy, total-entropy, mutual-information"
+    );
+}
+
+/// The reference program's scores, from `tests/golden/uncertainty/generate.py`.
+#[test]
+fn scores_equal_those_of_the_reference_program() {
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../tests/golden/uncertainty/golden.json")).unwrap();
+    let shape: Vec<usize> = serde_json::from_value(golden["shape"].clone()).unwrap();
+    let members: Vec<Vec<f32>> = serde_json::from_value(golden["members"].clone()).unwrap();
+    let members: Vec<_> = members
+        .into_iter()
+        .map(|values| Array4::from_shape_vec((shape[0], shape[1], shape[2], shape[3]), values).unwrap())
+        .collect();
+    let ensemble = ensemble(&members, OutputHead::Softmax);
+    let labels = labels(r#"{"background":0,"a":1,"b":2}"#);
+    let contours = Contours::of(&ensemble.segmentation(&labels), &labels, Axis(0));
+    let check = |found: Option<f64>, key: &str| {
+        let expected = golden["scores"][key].as_f64().unwrap();
+        let relative = (found.unwrap() / expected - 1.0).abs();
+        // Maps are rounded to f32, 6e-8 relative per voxel; the sum averages that out.
+        assert!(relative < 1e-6, "{key}: {found:?} instead of {expected}");
+    };
+    for method in UncertaintyMethod::ALL {
+        check(contours.scores(&ensemble.map(method)).whole, method.name());
+    }
+    let scores = contours.scores(&ensemble.map(UncertaintyMethod::ClassEntropy));
+    check(scores.structures[0], "class-entropy[1]");
+    check(scores.structures[1], "class-entropy[2]");
+}
+
+/// Members of three classes on six voxels; each voxel's probabilities sum to one.
+fn members() -> impl Strategy<Value = Vec<Array4<f32>>> {
+    let member = prop::collection::vec((0.0_f32..=1.0, 0.0_f32..=1.0), 6).prop_map(|voxels| {
+        let of_voxel = |(a, b): (f32, f32)| [a * b, a * (1.0 - b), 1.0 - a];
+        let outputs: Vec<[f32; 3]> = voxels.into_iter().map(of_voxel).collect();
+        Array4::from_shape_fn((3, 1, 2, 3), |(c, _, y, x)| outputs[y * 3 + x][c])
+    });
+    prop::collection::vec(member, 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn entropies_lie_between_zero_and_the_number_of_classes_in_bits(members in members()) {
+        let ensemble = ensemble(&members, OutputHead::Softmax);
+        for method in UncertaintyMethod::ALL {
+            for bits in ensemble.map(method) {
+                // Probabilities of f32 sum to one within 1e-7.
+                prop_assert!((-1e-6..=3_f32.log2() + 1e-6).contains(&bits), "{method}: {bits}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_members_does_not_matter(members in members()) {
+        let forward = ensemble(&members, OutputHead::Softmax);
+        let backward = ensemble(&members.iter().rev().cloned().collect::<Vec<_>>(), OutputHead::Softmax);
+        for method in UncertaintyMethod::ALL {
+            for (a, b) in forward.map(method).iter().zip(&backward.map(method)) {
+                prop_assert!((a - b).abs() < 1e-6);
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `unnunet bundle`: keys, signatures, verification and inspection of bundles.
+
+mod inspect;
+mod keygen;
+mod passphrase;
+mod sign;
+mod verify;
+
+use super::Outcome;
+
+/// Make keys, sign, verify and inspect bundles
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Inspect(inspect::Args),
+    Keygen(keygen::Args),
+    Sign(sign::Args),
+    Verify(verify::Args),
+}
+
+/// Runs `unnunet bundle …`.
+///
+/// # Errors
+///
+/// Those of the chosen command.
+pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
+    match args.command {
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Sign(args) => sign::run(&args),
+        Command::Verify(args) => verify::run(&args),
+    }
+}

@@ -1,0 +1,301 @@
+//! From a folder with checkpoints to a bundle, and what is refused on the way.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use bundle_format::{
+    BundleContents, BundleId, Channel, Digest, EntryPath, IntactBundle, Limits, SemanticVersion, Text, Timestamp,
+    UnverifiedBundle,
+};
+use ndarray::{Array3, Array4};
+use nnunet::crop::BoundingBox;
+use nnunet::dataset::{CaseId, DatasetJson};
+use nnunet::fold::Fold;
+use nnunet::pipeline::Pipeline;
+use nnunet::plans::{ConfigurationName, Plans};
+use nnunet::preprocess::{CaseProperties, Preprocessed};
+use nnunet::topology::UNet;
+use serde_json::{Value, json};
+use trainer::checkpoint::CheckpointFolder;
+use trainer::export::{ExportError, Identity, Request, Summary, export};
+use trainer::journal::EpochRecord;
+use trainer::store::Store;
+use trainer::weights::{Tensor, Weights};
+
+const DATASET: &str = r#"{"channel_names":{"0":"MRI"},"labels":{"background":0,"a":1,"b":2},"file_ending":".nii.gz"}"#;
+
+/// A training of two folds with two checkpoints each, in a folder of its own.
+struct Training {
+    folder: tempfile::TempDir,
+    network: UNet,
+}
+
+fn plans(name: &str) -> Value {
+    let mut plans: Value =
+        serde_json::from_str(include_str!("../../nnunet/tests/golden/plans/hippocampus.json")).unwrap();
+    let configuration = &mut plans["configurations"][name];
+    let n_axes = configuration["patch_size"].as_array().unwrap().len();
+    configuration["patch_size"] = json!(if n_axes == 2 { vec![8, 6] } else { vec![4, 8, 6] });
+    let arguments = &mut configuration["architecture"]["arch_kwargs"];
+    arguments["n_stages"] = json!(2);
+    arguments["features_per_stage"] = json!([2, 3]);
+    arguments["kernel_sizes"] = json!([vec![3; n_axes], vec![3; n_axes]]);
+    arguments["strides"] = json!([vec![1; n_axes], vec![2; n_axes]]);
+    arguments["n_conv_per_stage"] = json!([1, 1]);
+    arguments["n_conv_per_stage_decoder"] = json!([1]);
+    plans
+}
+
+fn weights(network: &UNet, seed: usize) -> Weights {
+    let mut weights = Weights::default();
+    for parameter in network.parameters() {
+        let n = parameter.shape.iter().product::<usize>();
+        let values = (0..n).map(|i| ((seed + i) * 37 % 100) as f32 / 50.0 - 1.0).collect();
+        weights.insert(parameter.name, Tensor { shape: parameter.shape, values }).unwrap();
+    }
+    weights
+}
+
+impl Training {
+    fn new(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = plans(name).to_string();
+        let dataset = DatasetJson::parse(DATASET).unwrap();
+        let configuration = Plans::parse(&text).unwrap().configuration(&ConfigurationName(name.into())).unwrap();
+        let network = UNet::new(&configuration, 1, dataset.structures().unwrap().n_outputs()).unwrap();
+        let training = Self { folder, network };
+        training.write("run/plans.json", text.as_bytes());
+        training.write("run/dataset.json", DATASET.as_bytes());
+        training.write("data/dataset_fingerprint.json", b"{}");
+        let split = json!({ "train": ["case_a"], "val": ["case_b"] });
+        training.write("data/splits_final.json", json!([split, split]).to_string().as_bytes());
+        for (fold, epoch) in [(0, 9), (0, 19), (1, 9), (1, 19)] {
+            training.checkpoint(fold, epoch);
+        }
+        let other = training.path("run/fold_0/checkpoint_best.safetensors");
+        fs_err::write(other, "passed over").unwrap();
+        training.store(&configuration.data_identifier);
+        training
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &[u8]) {
+        fs_err::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs_err::write(self.path(name), content).unwrap();
+    }
+
+    fn checkpoint(&self, fold: u16, epoch: u32) {
+        let weights = weights(&self.network, 100 * usize::from(fold) + epoch as usize);
+        self.save(Fold(fold), epoch, &weights);
+    }
+
+    fn save(&self, fold: Fold, epoch: u32, weights: &Weights) {
+        let folder = self.path("run").join(fold.to_string());
+        fs_err::create_dir_all(&folder).unwrap();
+        let record = EpochRecord {
+            epoch,
+            cycle: epoch / 10,
+            learning_rate: 0.01,
+            training_loss: -0.5,
+            validation_loss: -0.5,
+            pseudo_dice: vec![],
+            ema_pseudo_dice: Some(0.5),
+            seconds: 1.0,
+        };
+        CheckpointFolder::new(folder).save(&epoch.to_string(), &weights.to_bytes(), fold, &record).unwrap();
+    }
+
+    fn store(&self, identifier: &str) {
+        let shape = [5, 9, 4];
+        let [z, y, x] = shape;
+        let properties = CaseProperties {
+            original_shape: shape,
+            transpose_forward: [0, 1, 2],
+            crop: BoundingBox { start: [0; 3], end: shape },
+            cropped_shape: shape,
+            spacing: [1.0; 3],
+            target_spacing: [1.0; 3],
+            resampled_shape: shape,
+        };
+        let image = Array4::from_shape_fn((1, z, y, x), |(_, k, j, i)| ((k * 7 + j * 3 + i) % 5) as f32 - 2.0);
+        let case = Preprocessed { image, labels: Some(Array3::zeros((z, y, x))), properties };
+        let store = Store::new(self.path("data").join(identifier));
+        store.write(&CaseId::new("case_b").unwrap(), Digest::of(b""), &case, &[1, 2]).unwrap();
+    }
+
+    fn request(&self, name: &str) -> Request {
+        Request {
+            dataset_folder: self.path("data"),
+            run_folder: self.path("run"),
+            configuration: ConfigurationName(name.into()),
+            folds: vec![],
+            max_members: None,
+            identity: Identity {
+                id: BundleId::new("demo/test").unwrap(),
+                version: SemanticVersion::new("1.2.3").unwrap(),
+                security_version: 4,
+                title: Text::new("A test").unwrap(),
+                channel: Channel::Dev,
+                created: Timestamp::from_unix(0).unwrap(),
+                source_revision: Text::new("unknown").unwrap(),
+                license: "free\n".into(),
+            },
+            output: self.path("out/model.unb"),
+        }
+    }
+
+    fn export(&self, change: impl FnOnce(&mut Request)) -> Result<Summary, ExportError> {
+        let mut request = self.request("2d");
+        change(&mut request);
+        fs_err::create_dir_all(self.path("out")).unwrap();
+        export(&request, &mut |_| ())
+    }
+}
+
+fn open(path: &Path) -> IntactBundle {
+    UnverifiedBundle::open(path, &Limits::default()).unwrap().check().unwrap()
+}
+
+fn tensors(bundle: &IntactBundle, path: &str) -> Weights {
+    Weights::from_bytes(&bundle.read(&EntryPath::new(path).unwrap()).unwrap()).unwrap()
+}
+
+fn check(name: &str, patch: &[usize]) {
+    let training = Training::new(name);
+    let configuration = ConfigurationName(name.into());
+    let summary = training.export(|request| request.configuration = configuration.clone()).unwrap();
+    let bundle = open(&training.path("out/model.unb"));
+    assert_eq!(*bundle.manifest_sha256(), summary.manifest_sha256);
+
+    let ids: Vec<_> = bundle.manifest().members.iter().map(|member| member.id.to_string()).collect();
+    let expected = ["fold_0/checkpoint_19", "fold_0/checkpoint_9", "fold_1/checkpoint_19", "fold_1/checkpoint_9"];
+    assert_eq!(ids, expected);
+    let cycles: Vec<_> = bundle.manifest().members.iter().map(|member| member.cycle).collect();
+    assert_eq!(cycles, [Some(1), Some(0), Some(1), Some(0)]);
+
+    let pipeline = bundle.read(&bundle.manifest().pipeline).unwrap();
+    let pipeline = Pipeline::parse(&String::from_utf8(pipeline).unwrap()).unwrap();
+    assert_eq!(pipeline, Pipeline::new(configuration, (0..patch.len()).collect(), 1));
+    assert_eq!(tensors(&bundle, "selftest/input.bin").get("image").unwrap().shape, [&[1], patch].concat());
+    let logits = tensors(&bundle, "selftest/expected.bin");
+    let lengths: Vec<_> = logits.iter().map(|(id, tensor)| (id.to_owned(), tensor.values.len())).collect();
+    let n_logits = 3 * patch.iter().product::<usize>();
+    assert_eq!(lengths, expected.map(|id| (id.to_owned(), n_logits)));
+}
+
+#[test]
+fn a_2d_training_becomes_a_whole_bundle() {
+    check("2d", &[8, 6]);
+}
+
+#[test]
+fn a_3d_training_becomes_a_whole_bundle() {
+    check("3d_fullres", &[4, 8, 6]);
+}
+
+#[test]
+fn the_same_checkpoints_give_the_same_bundle_and_nothing_beside_it() {
+    let training = Training::new("2d");
+    training.export(|_| ()).unwrap();
+    let first = fs_err::read(training.path("out/model.unb")).unwrap();
+    training.export(|_| ()).unwrap();
+    assert_eq!(fs_err::read(training.path("out/model.unb")).unwrap(), first);
+    assert_eq!(fs_err::read_dir(training.path("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn members_are_limited_per_fold_and_the_last_is_kept() {
+    let training = Training::new("2d");
+    let names = |summary: Summary| summary.members.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let one = training.export(|request| request.max_members = std::num::NonZeroUsize::new(1)).unwrap();
+    assert_eq!(names(one), ["fold_0/checkpoint_19", "fold_1/checkpoint_19"]);
+    let fold = training.export(|request| request.folds = vec![Fold(1)]).unwrap();
+    assert_eq!(names(fold), ["fold_1/checkpoint_9", "fold_1/checkpoint_19"]);
+}
+
+#[test]
+fn documents_say_what_the_training_was() {
+    let training = Training::new("2d");
+    training.export(|_| ()).unwrap();
+    let bundle = open(&training.path("out/model.unb"));
+    let text = |path: &str| String::from_utf8(bundle.read(&EntryPath::new(path).unwrap()).unwrap()).unwrap();
+    let card = text("docs/model_card.md");
+    for line in
+        ["- Structures: a, b", "| 0 | 1 | 1 |", "| `fold_1/checkpoint_19` | 1 | 0.5000 |", "- Patch [8, 6] voxels"]
+    {
+        assert!(card.contains(line), "{line} is missing in\n{card}");
+    }
+    assert_eq!(text("docs/license.txt"), "free\n");
+    let bill: Value = serde_json::from_str(&text("sbom/model.cdx.json")).unwrap();
+    let model = bundle.manifest().file(&bundle.manifest().members[0].model).unwrap().sha256.to_string();
+    let hashes: Vec<_> = bill["components"].as_array().unwrap().iter().map(|c| &c["hashes"][0]["content"]).collect();
+    assert!(hashes.contains(&&json!(model)));
+}
+
+fn check_refused(change: impl FnOnce(&Training), message: &str) {
+    let training = Training::new("2d");
+    change(&training);
+    let error = training.export(|_| ()).unwrap_err();
+    let mut chain = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        chain = format!("{chain}: {cause}");
+        source = cause.source();
+    }
+    assert!(chain.contains(message), "{chain}");
+    assert_eq!(fs_err::read_dir(training.path("out")).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
+fn a_training_without_checkpoints_is_refused() {
+    let remove = |names: &'static [&'static str]| {
+        move |training: &Training| names.iter().for_each(|name| fs_err::remove_file(training.path(name)).unwrap())
+    };
+    check_refused(
+        remove(&["run/fold_0/checkpoint_9.safetensors", "run/fold_0/checkpoint_19.safetensors"]),
+        "fold_0` holds no `checkpoint_<epoch>.safetensors`",
+    );
+    check_refused(remove(&["run/fold_1/checkpoint_9.json"]), "fold_1` lacks `checkpoint_9.json`");
+    check_refused(remove(&["data/splits_final.json"]), "splits_final.json");
+    check_refused(|training| fs_err::remove_dir_all(training.path("data/nnUNetPlans_2d")).unwrap(), "case_b.json");
+}
+
+#[test]
+fn weights_that_cannot_be_run_are_refused() {
+    const NAME: &str = "run/fold_1/checkpoint_19.safetensors";
+    let spoil = |tensor: Tensor| {
+        move |training: &Training| {
+            let mut weights = Weights::read(&training.path(NAME)).unwrap();
+            weights.insert("decoder.seg_layers.0.bias", tensor).unwrap();
+            training.save(Fold(1), 19, &weights);
+        }
+    };
+    check_refused(
+        spoil(Tensor { shape: vec![3], values: vec![0.0, f32::NAN, 0.0] }),
+        "member `fold_1/checkpoint_19` cannot be exported: parameter `decoder.seg_layers.0.bias`: value 1 is NaN",
+    );
+    check_refused(
+        spoil(Tensor { shape: vec![2], values: vec![0.0; 2] }),
+        "parameter `decoder.seg_layers.0.bias` has shape [2], the network expects [3]",
+    );
+    check_refused(|training| fs_err::write(training.path(NAME), b"short").unwrap(), "is no weights file");
+}
+
+#[test]
+fn a_checkpoint_that_was_changed_or_renamed_is_refused() {
+    check_refused(
+        |training| weights(&training.network, 5).write(&training.path("run/fold_0/checkpoint_9.safetensors")).unwrap(),
+        "member `fold_0/checkpoint_9` cannot be read",
+    );
+    let rename = |training: &Training| {
+        for suffix in ["json", "safetensors"] {
+            let [from, to] = ["9", "8"].map(|epoch| training.path(&format!("run/fold_0/checkpoint_{epoch}.{suffix}")));
+            fs_err::rename(from, to).unwrap();
+        }
+    };
+    check_refused(rename, "the record of member `fold_0/checkpoint_8` is that of `fold_0/checkpoint_9`");
+}
