@@ -1,8 +1,8 @@
 //! The demo's last words: a table per case, the means, and whether the score
 //! knew which cases went wrong.
 
-use nnunet::evaluation::mean_defined;
 use nnunet::evaluation::correlation::{Correlation, pearson, spearman};
+use nnunet::evaluation::mean_defined;
 
 use super::results::{Results, Row};
 
