@@ -24,7 +24,7 @@ impl Display for ModelCard<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let identity = self.identity;
         writeln!(f, "# {}\n", identity.title)?;
-        writeln!(f, "`{}` version {}, channel `{}`, ", identity.id, identity.version, identity.channel)?;
+        write!(f, "`{}` version {}, channel `{}`, ", identity.id, identity.version, identity.channel)?;
         writeln!(f, "made {} by {TRAINER}.\n", identity.created)?;
         self.data(f)?;
         self.network(f)?;
