@@ -67,6 +67,16 @@ impl RunRecord {
         atomic_file::write(path, &text).map_err(|source| RunRecordError::Write { source })
     }
 
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// [`RunRecordError::Read`], or [`RunRecordError::Json`] if it is no record.
+    pub fn read(path: &Path) -> Result<Self, RunRecordError> {
+        let malformed = |source| RunRecordError::Json { path: path.to_owned(), source };
+        serde_json::from_str(&read_text(path)?).map_err(malformed)
+    }
+
     /// Checks that a training was begun with these settings.
     ///
     /// # Errors
@@ -152,6 +162,7 @@ mod tests {
         };
         record.write(&path).unwrap();
         record.check_same(&path).unwrap();
+        assert_eq!(RunRecord::read(&path).unwrap(), record);
         let error = RunRecord { seed: 8, ..record }.check_same(&path).unwrap_err().to_string();
         assert!(error.ends_with("the training was begun with `seed` 7, now it is 8"), "{error}");
     }
