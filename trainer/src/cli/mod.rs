@@ -8,6 +8,7 @@ pub mod checkpoints;
 pub mod device;
 pub mod export;
 pub mod folders;
+pub mod openmp;
 pub mod output;
 pub mod plan_and_preprocess;
 pub mod progress;

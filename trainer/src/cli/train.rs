@@ -15,7 +15,7 @@ use crate::atomic_file;
 use crate::cases::Cases;
 use crate::checkpoint::CheckpointFolder;
 use crate::cli::schedule_args::ScheduleArgs;
-use crate::cli::{Outcome, device, folders, output, progress};
+use crate::cli::{Outcome, device, folders, openmp, output, progress};
 use crate::journal::EpochRecord;
 use crate::loss::{DiceOver, deep_supervision_weights};
 use crate::patch_geometry::PatchGeometry;
@@ -99,6 +99,7 @@ struct Inputs {
 /// If something is missing or does not fit, a training lies already where a new one should begin, or the one to go on
 /// with was begun with other settings.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    openmp::wait_asleep();
     let inputs = Inputs::read(args)?;
     let device = args.device.open()?;
     let n_processors = std::thread::available_parallelism().map_or(1, usize::from);
