@@ -20,7 +20,9 @@ fn check(command: &mut Command, status: i32, words: &[&str]) {
     let output = outcome(command);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(status), "{command:?}\n{stderr}");
-    assert!(stderr.contains("error: "), "{command:?} gives no error\n{stderr}");
+    // `error: …`, or `error [E209]: …` with a bundle's own code.
+    let is_error = |line: &str| line.starts_with("error: ") || line.starts_with("error [E");
+    assert!(stderr.lines().any(is_error), "{command:?} gives no error\n{stderr}");
     assert!(!stderr.contains("panicked"), "{command:?} panicked\n{stderr}");
     for word in words {
         assert!(stderr.contains(word), "{command:?} does not name `{word}`\n{stderr}");

@@ -33,7 +33,7 @@ fn check(work: &Path, dataset: &'static str, configuration: &'static str, plan: 
     let members = report["members"].as_array().unwrap();
     assert_eq!(members.len(), 2, "one member per cycle: {report}");
     for member in members {
-        let difference = member["max_difference"].as_f64().unwrap();
+        let difference = member["relative"].as_f64().unwrap();
         assert!(difference <= TOLERANCE, "{member}");
     }
 }
