@@ -36,7 +36,7 @@ const TRAINER: &str = concat!("unnunet-train ", env!("CARGO_PKG_VERSION"));
 /// What to export.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Folder of the preprocessed data set, which holds `dataset_fingerprint.json`, the splits and the cases.
+    /// Folder of the preprocessed data set, which holds `dataset_fingerprint.json` and the cases.
     pub dataset_folder: PathBuf,
     /// Folder of the training, which holds `plans.json`, `dataset.json` and `fold_<f>/`.
     pub run_folder: PathBuf,
@@ -122,7 +122,7 @@ struct Exported {
 /// [`ExportError`] naming the file, the member or the parameter at fault. Nothing is left behind then.
 pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Summary, ExportError> {
     let source = Source::read(request)?;
-    let members = checkpoints::find(&request.run_folder, &request.folds, request.max_members)?;
+    let members = checkpoints::members(&request.run_folder, &source.runs, request.max_members)?;
     let (case, image) = source.probe_case(&request.dataset_folder, members[0].fold)?;
     let patch = &source.configuration.patch_size;
     let mut probe = Probe::new(&image.view(), patch, source.network.n_outputs);

@@ -80,6 +80,11 @@ impl Schedule {
         self.n_epochs / self.n_cycles
     }
 
+    /// Over how many epochs the rate falls.
+    pub fn decay(&self) -> Decay {
+        self.decay
+    }
+
     /// The cycle that an epoch belongs to.
     pub fn cycle(&self, epoch: u32) -> u32 {
         epoch / self.cycle_length()

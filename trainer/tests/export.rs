@@ -11,15 +11,18 @@ use bundle_format::{
 use ndarray::{Array3, Array4};
 use nnunet::crop::BoundingBox;
 use nnunet::dataset::{CaseId, DatasetJson};
-use nnunet::fold::Fold;
+use nnunet::fold::{Fold, Split};
 use nnunet::pipeline::Pipeline;
 use nnunet::plans::{ConfigurationName, Plans};
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use nnunet::topology::UNet;
 use serde_json::{Value, json};
 use trainer::checkpoint::CheckpointFolder;
+use trainer::checkpoint_rule::CheckpointRule;
 use trainer::export::{ExportError, Identity, Request, Summary, export};
 use trainer::journal::EpochRecord;
+use trainer::run_record::RunRecord;
+use trainer::schedule::{Decay, Schedule};
 use trainer::store::Store;
 use trainer::weights::{Tensor, Weights};
 
@@ -62,16 +65,19 @@ impl Training {
         let folder = tempfile::tempdir().unwrap();
         let text = plans(name).to_string();
         let dataset = DatasetJson::parse(DATASET).unwrap();
-        let configuration = Plans::parse(&text).unwrap().configuration(&ConfigurationName(name.into())).unwrap();
+        let plans = Plans::parse(&text).unwrap();
+        let configuration = plans.configuration(&ConfigurationName(name.into())).unwrap();
         let network = UNet::new(&configuration, 1, dataset.structures().unwrap().n_outputs()).unwrap();
         let training = Self { folder, network };
         training.write("run/plans.json", text.as_bytes());
         training.write("run/dataset.json", DATASET.as_bytes());
         training.write("data/dataset_fingerprint.json", b"{}");
-        let split = json!({ "train": ["case_a"], "val": ["case_b"] });
-        training.write("data/splits_final.json", json!([split, split]).to_string().as_bytes());
-        for (fold, epoch) in [(0, 9), (0, 19), (1, 9), (1, 19)] {
-            training.checkpoint(fold, epoch);
+        for fold in [Fold(0), Fold(1)] {
+            for epoch in [9, 19] {
+                let seed = 100 * usize::from(fold.0) + epoch as usize;
+                training.checkpoint(fold, epoch, &weights(&training.network, seed));
+            }
+            training.record(fold, &plans, name);
         }
         let other = training.path("run/fold_0/checkpoint_best.safetensors");
         fs_err::write(other, "passed over").unwrap();
@@ -88,12 +94,26 @@ impl Training {
         fs_err::write(self.path(name), content).unwrap();
     }
 
-    fn checkpoint(&self, fold: u16, epoch: u32) {
-        let weights = weights(&self.network, 100 * usize::from(fold) + epoch as usize);
-        self.save(Fold(fold), epoch, &weights);
+    fn record(&self, fold: Fold, plans: &Plans, name: &str) {
+        let case = |name: &str| vec![CaseId::new(name).unwrap()];
+        let record = RunRecord {
+            program: "unnunet-train 0".into(),
+            dataset: plans.dataset_name.clone(),
+            configuration: ConfigurationName(name.into()),
+            plans: RunRecord::digest(plans).unwrap(),
+            fold,
+            split: Split { train: case("case_a"), val: case("case_b") },
+            schedule: Schedule::new(20, 2, 0.8, Decay::Unnunet).unwrap(),
+            checkpoints: CheckpointRule::Late(1),
+            iterations: 3,
+            validation_iterations: 1,
+            seed: 7,
+            threads: 2,
+        };
+        record.write(&self.path(&format!("run/{fold}/run.json"))).unwrap();
     }
 
-    fn save(&self, fold: Fold, epoch: u32, weights: &Weights) {
+    fn checkpoint(&self, fold: Fold, epoch: u32, weights: &Weights) {
         let folder = self.path("run").join(fold.to_string());
         fs_err::create_dir_all(&folder).unwrap();
         let record = EpochRecord {
@@ -224,9 +244,13 @@ fn documents_say_what_the_training_was() {
     let bundle = open(&training.path("out/model.unb"));
     let text = |path: &str| String::from_utf8(bundle.read(&EntryPath::new(path).unwrap()).unwrap()).unwrap();
     let card = text("docs/model_card.md");
-    for line in
-        ["- Structures: a, b", "| 0 | 1 | 1 |", "| `fold_1/checkpoint_19` | 1 | 0.5000 |", "- Patch [8, 6] voxels"]
-    {
+    for line in [
+        "- Structures: a, b",
+        "| 0 | 1 | 1 |",
+        "| `fold_1/checkpoint_19` | 1 | 0.5000 |",
+        "- Patch [8, 6] voxels",
+        "in 2 cycles",
+    ] {
         assert!(card.contains(line), "{line} is missing in\n{card}");
     }
     assert_eq!(text("docs/license.txt"), "free\n");
@@ -256,11 +280,11 @@ fn a_training_without_checkpoints_is_refused() {
         move |training: &Training| names.iter().for_each(|name| fs_err::remove_file(training.path(name)).unwrap())
     };
     check_refused(
-        remove(&["run/fold_0/checkpoint_9.safetensors", "run/fold_0/checkpoint_19.safetensors"]),
-        "fold_0` holds no `checkpoint_<epoch>.safetensors`",
+        remove(&["run/fold_0/checkpoint_19.safetensors"]),
+        "fold_0` lacks checkpoint 19; the training is not finished",
     );
-    check_refused(remove(&["run/fold_1/checkpoint_9.json"]), "fold_1` lacks `checkpoint_9.json`");
-    check_refused(remove(&["data/splits_final.json"]), "splits_final.json");
+    check_refused(remove(&["run/fold_1/checkpoint_9.json"]), "fold_1` lacks checkpoint 9");
+    check_refused(remove(&["run/fold_1/run.json"]), "fold_1 has no usable record of its training");
     check_refused(|training| fs_err::remove_dir_all(training.path("data/nnUNetPlans_2d")).unwrap(), "case_b.json");
 }
 
@@ -271,7 +295,7 @@ fn weights_that_cannot_be_run_are_refused() {
         move |training: &Training| {
             let mut weights = Weights::read(&training.path(NAME)).unwrap();
             weights.insert("decoder.seg_layers.0.bias", tensor).unwrap();
-            training.save(Fold(1), 19, &weights);
+            training.checkpoint(Fold(1), 19, &weights);
         }
     };
     check_refused(
@@ -286,16 +310,26 @@ fn weights_that_cannot_be_run_are_refused() {
 }
 
 #[test]
+fn a_training_with_other_plans_is_refused() {
+    let mut plans = plans("2d");
+    plans["configurations"]["2d"]["batch_size"] = json!(5);
+    check_refused(
+        move |training| training.write("run/plans.json", plans.to_string().as_bytes()),
+        "fold_0 was not trained with this configuration",
+    );
+}
+
+#[test]
 fn a_checkpoint_that_was_changed_or_renamed_is_refused() {
     check_refused(
         |training| weights(&training.network, 5).write(&training.path("run/fold_0/checkpoint_9.safetensors")).unwrap(),
         "member `fold_0/checkpoint_9` cannot be read",
     );
-    let rename = |training: &Training| {
+    let swap = |training: &Training| {
         for suffix in ["json", "safetensors"] {
-            let [from, to] = ["9", "8"].map(|epoch| training.path(&format!("run/fold_0/checkpoint_{epoch}.{suffix}")));
-            fs_err::rename(from, to).unwrap();
+            let [from, to] = ["9", "19"].map(|epoch| training.path(&format!("run/fold_0/checkpoint_{epoch}.{suffix}")));
+            fs_err::copy(from, to).unwrap();
         }
     };
-    check_refused(rename, "the record of member `fold_0/checkpoint_8` is that of `fold_0/checkpoint_9`");
+    check_refused(swap, "the record of member `fold_0/checkpoint_19` is that of `fold_0/checkpoint_9`");
 }

@@ -5,10 +5,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod checkpoints;
+pub mod device;
 pub mod export;
 pub mod folders;
+pub mod openmp;
 pub mod output;
+pub mod plan_and_preprocess;
+pub mod progress;
 pub mod schedule_args;
+pub mod train;
 
 /// Trains nnU-Nets with cyclic checkpoints and exports them as bundles.
 #[derive(Debug, Parser)]
@@ -21,6 +26,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Checkpoints(checkpoints::Args),
+    PlanAndPreprocess(plan_and_preprocess::Args),
+    Train(Box<train::Args>),
     Export(Box<export::Args>),
 }
 
@@ -52,6 +59,8 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Checkpoints(args) => checkpoints::run(&args),
+            Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
+            Command::Train(args) => train::run(&args),
             Command::Export(args) => export::run(&args),
         }
     }

@@ -6,6 +6,8 @@ use std::fmt::{self, Display, Formatter};
 
 use super::source::Source;
 use super::{Exported, Identity, TRAINER};
+use crate::checkpoint_rule::CheckpointRule;
+use crate::schedule::Decay;
 
 /// The content of `docs/model_card.md`.
 pub(super) fn model_card(identity: &Identity, source: &Source, members: &[Exported]) -> String {
@@ -22,7 +24,7 @@ impl Display for ModelCard<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let identity = self.identity;
         writeln!(f, "# {}\n", identity.title)?;
-        writeln!(f, "`{}` version {}, channel `{}`, ", identity.id, identity.version, identity.channel)?;
+        write!(f, "`{}` version {}, channel `{}`, ", identity.id, identity.version, identity.channel)?;
         writeln!(f, "made {} by {TRAINER}.\n", identity.created)?;
         self.data(f)?;
         self.network(f)?;
@@ -40,13 +42,8 @@ impl ModelCard<'_> {
         writeln!(f, "- Channels: {}", source.channels.join(", "))?;
         writeln!(f, "- Structures: {}\n", structures.join(", "))?;
         writeln!(f, "| fold | training cases | validation cases |\n|---:|---:|---:|")?;
-        let mut folds: Vec<_> = self.members.iter().map(|exported| exported.member.fold).collect();
-        folds.dedup();
-        for fold in folds {
-            match source.split(fold) {
-                Some(split) => writeln!(f, "| {} | {} | {} |", fold.0, split.train.len(), split.val.len())?,
-                None => writeln!(f, "| {} | all | none |", fold.0)?,
-            }
+        for (fold, run) in &source.runs {
+            writeln!(f, "| {} | {} | {} |", fold.0, run.split.train.len(), run.split.val.len())?;
         }
         writeln!(f)
     }
@@ -66,11 +63,15 @@ impl ModelCard<'_> {
 
     fn training(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Training\n")?;
-        writeln!(
-            f,
-            "Members of the ensemble. Pseudo-Dice is the moving average over epochs of the mean foreground Dice"
-        )?;
-        writeln!(f, "of random validation patches, which is not the Dice of whole cases.\n")?;
+        for (fold, run) in &self.source.runs {
+            let schedule = &run.schedule;
+            let (n_epochs, n_cycles) = (schedule.n_epochs(), schedule.n_cycles());
+            write!(f, "- Fold {}: {n_epochs} epochs of {} iterations ", fold.0, run.iterations)?;
+            write!(f, "in {n_cycles} cycles, schedule `{}`, ", decay(schedule.decay()))?;
+            writeln!(f, "checkpoints `{}`, seed {}, by {}", rule(run.checkpoints), run.seed, run.program)?;
+        }
+        writeln!(f, "\nMembers of the ensemble. Pseudo-Dice is the moving average over epochs of the mean foreground")?;
+        writeln!(f, "Dice of random validation patches, which is not the Dice of whole cases.\n")?;
         writeln!(f, "| member | cycle | pseudo-Dice |\n|---|---:|---:|")?;
         for exported in self.members {
             let dice = exported.record.ema_pseudo_dice.map_or("undefined".to_owned(), |dice| format!("{dice:.4}"));
@@ -88,4 +89,19 @@ fn limits(f: &mut Formatter<'_>) -> fmt::Result {
     writeln!(f, "- Not a medical device. Clinical use needs its own validation and approval.")?;
     writeln!(f, "- The self-test holds one preprocessed patch of a validation case; whoever passes the bundle on")?;
     writeln!(f, "  passes on this piece of an image.")
+}
+
+fn decay(decay: Decay) -> &'static str {
+    match decay {
+        Decay::Unnunet => "unnunet",
+        Decay::PerCycle => "per-cycle",
+    }
+}
+
+fn rule(rule: CheckpointRule) -> String {
+    match rule {
+        CheckpointRule::Late(n) => format!("late {n}"),
+        CheckpointRule::Sparse => "sparse".into(),
+        CheckpointRule::Both(n) => format!("both, late {n}"),
+    }
 }

@@ -1,9 +1,10 @@
 //! Which checkpoints of a training become members.
 //!
-//! Those that the checkpoint rule kept: `fold_<f>/checkpoint_<epoch>.safetensors` with its record
-//! `checkpoint_<epoch>.json`. `best` and `latest` serve other ends and are passed over.
+//! Those that the checkpoint rule of each fold's `run.json` keeps: `fold_<f>/checkpoint_<epoch>.safetensors` with its
+//! record. All must be there, so that a training that still runs is not taken for a finished one. `best` and `latest`
+//! serve other ends and are passed over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -11,34 +12,46 @@ use nnunet::fold::{Fold, Member};
 
 use super::ExportError;
 use crate::checkpoint::{CheckpointFolder, CheckpointRecord};
+use crate::run_record::RunRecord;
 use crate::weights::Weights;
 
-/// Finds the checkpoints of `folds`, or of every fold if there are none, sorted by fold and epoch.
-pub(super) fn find(
-    run_folder: &Path,
-    folds: &[Fold],
-    max_members: Option<NonZeroUsize>,
-) -> Result<Vec<Member>, ExportError> {
+/// Reads how each of `folds`, or every fold if there are none, was trained.
+pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, RunRecord>, ExportError> {
     let mut folds: BTreeSet<Fold> = folds.iter().copied().collect();
     if folds.is_empty() {
-        folds =
-            numbered(run_folder, "fold_", "")?.into_iter().filter_map(|n| u16::try_from(n).ok()).map(Fold).collect();
+        folds = trained(run_folder)?;
     }
-    let mut members = Vec::new();
-    for fold in folds {
-        let folder = run_folder.join(fold.to_string());
-        let epochs: Vec<u32> = numbered(&folder, "checkpoint_", ".safetensors")?.into_iter().collect();
-        if epochs.is_empty() {
-            return Err(ExportError::NoCheckpoint { folder });
-        }
-        let recorded = numbered(&folder, "checkpoint_", ".json")?;
-        if let Some(&epoch) = epochs.iter().find(|epoch| !recorded.contains(epoch)) {
-            return Err(ExportError::NoRecord { folder, epoch });
-        }
-        members.extend(spread(&epochs, max_members).into_iter().map(|epoch| Member { fold, epoch }));
-    }
-    if members.is_empty() {
+    if folds.is_empty() {
         return Err(ExportError::NoFold { folder: run_folder.to_owned() });
+    }
+    folds
+        .into_iter()
+        .map(|fold| {
+            let run = RunRecord::read(&run_folder.join(fold.to_string()).join("run.json"))
+                .map_err(|source| ExportError::Run { fold, source })?;
+            Ok((fold, run))
+        })
+        .collect()
+}
+
+/// Members of all folds, sorted by fold and epoch, at most `max` of each fold.
+pub(super) fn members(
+    run_folder: &Path,
+    runs: &BTreeMap<Fold, RunRecord>,
+    max: Option<NonZeroUsize>,
+) -> Result<Vec<Member>, ExportError> {
+    let mut members = Vec::new();
+    for (&fold, run) in runs {
+        let epochs = run.checkpoints.epochs(&run.schedule).map_err(|source| ExportError::Rule { fold, source })?;
+        let epochs: Vec<u32> = epochs.into_iter().collect();
+        let folder = run_folder.join(fold.to_string());
+        let is_there = |epoch: u32| {
+            ["json", "safetensors"].iter().all(|suffix| folder.join(format!("checkpoint_{epoch}.{suffix}")).is_file())
+        };
+        if let Some(&epoch) = epochs.iter().find(|&&epoch| !is_there(epoch)) {
+            return Err(ExportError::Unfinished { folder, epoch });
+        }
+        members.extend(spread(&epochs, max).into_iter().map(|epoch| Member { fold, epoch }));
     }
     Ok(members)
 }
@@ -55,21 +68,47 @@ pub(super) fn load(run_folder: &Path, member: Member) -> Result<(CheckpointRecor
     Ok((record, weights))
 }
 
-/// The numbers `n` for which `folder` holds `<prefix><n><suffix>`, written without leading zeros.
-fn numbered(folder: &Path, prefix: &str, suffix: &str) -> Result<BTreeSet<u32>, ExportError> {
+/// The folds that `run_folder` holds.
+fn trained(run_folder: &Path) -> Result<BTreeSet<Fold>, ExportError> {
     let unreadable = |source| ExportError::Folder { source };
-    let mut numbers = BTreeSet::new();
-    for entry in fs_err::read_dir(folder).map_err(unreadable)? {
+    let mut folds = BTreeSet::new();
+    for entry in fs_err::read_dir(run_folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(prefix)?.strip_suffix(suffix));
-        let parsed = number.and_then(|text| text.parse::<u32>().ok().filter(|number| number.to_string() == text));
-        numbers.extend(parsed);
+        let fold = name.to_str().and_then(|name| name.strip_prefix("fold_")?.parse().ok()).map(Fold);
+        // Passes over `fold_all` of nnU-Net and `fold_00`.
+        folds.extend(fold.filter(|fold| name.to_str() == Some(&fold.to_string())));
     }
-    Ok(numbers)
+    Ok(folds)
 }
 
 /// At most `max` of the epochs, evenly spread, the last always among them.
 fn spread(epochs: &[u32], max: Option<NonZeroUsize>) -> Vec<u32> {
     let n = max.map_or(epochs.len(), |max| max.get().min(epochs.len()));
     (1..=n).map(|i| epochs[i * epochs.len() / n - 1]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_spread_evenly_and_end_with_the_last() {
+        let epochs = [10, 11, 12, 13, 14, 15];
+        let check = |max, expected: &[u32]| assert_eq!(spread(&epochs, NonZeroUsize::new(max)), expected, "{max}");
+        check(1, &[15]);
+        check(2, &[12, 15]);
+        check(3, &[11, 13, 15]);
+        check(4, &[10, 12, 13, 15]);
+        check(9, &epochs);
+        assert_eq!(spread(&epochs, None), epochs);
+    }
+
+    #[test]
+    fn a_fold_has_one_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["fold_3", "fold_03", "fold_all", "fold_+4", "3"] {
+            fs_err::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(trained(folder.path()).unwrap(), BTreeSet::from([Fold(3)]));
+    }
 }

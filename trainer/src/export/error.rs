@@ -5,14 +5,17 @@ use std::path::PathBuf;
 
 use bundle_format::{BundleError, EntryPathError, ValueError};
 use nnunet::dataset::{CaseId, DatasetError};
-use nnunet::fold::Member;
+use nnunet::fold::{Fold, Member};
 use nnunet::plans::PlansError;
 use nnunet::topology::TopologyError;
 
 use crate::checkpoint::CheckpointError;
+use crate::checkpoint_rule::CheckpointRuleError;
 use crate::network::NetworkError;
 use crate::onnx::OnnxError;
 use crate::probe::ProbeError;
+use crate::raw_dataset::RawDatasetError;
+use crate::run_record::RunRecordError;
 use crate::store::StoreError;
 use crate::weights::WeightsError;
 
@@ -59,14 +62,6 @@ pub enum ExportError {
         /// What the system said, with the folder.
         source: io::Error,
     },
-    /// A file is not JSON of the right shape.
-    #[error("`{}` is malformed", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
     /// A member's id cannot be an entry of a bundle.
     #[error("a member cannot be named")]
     Name {
@@ -81,28 +76,17 @@ pub enum ExportError {
         #[from]
         source: NetworkError,
     },
-    /// The splits list no case.
-    #[error("`splits_final.json` lists no case")]
-    NoCase,
-    /// A fold has no checkpoint that the rule kept.
-    #[error("`{}` holds no `checkpoint_<epoch>.safetensors`; is the training finished?", folder.display())]
-    NoCheckpoint {
-        /// The fold's folder.
-        folder: PathBuf,
+    /// A fold has no validation case to take the probe from.
+    #[error("{fold} has no validation case")]
+    NoCase {
+        /// The fold.
+        fold: Fold,
     },
     /// No fold was trained.
     #[error("`{}` holds no `fold_<f>`", folder.display())]
     NoFold {
         /// The folder of the training.
         folder: PathBuf,
-    },
-    /// Weights have no record.
-    #[error("`{}` lacks `checkpoint_{epoch}.json`", folder.display())]
-    NoRecord {
-        /// The fold's folder.
-        folder: PathBuf,
-        /// Epoch of the weights.
-        epoch: u32,
     },
     /// A member could not become an ONNX file.
     #[error("member `{member}` cannot be written as ONNX")]
@@ -112,6 +96,14 @@ pub enum ExportError {
         /// Why.
         source: OnnxError,
     },
+    /// A fold was trained with other plans or another configuration.
+    #[error("{fold} was not trained with this configuration of `{}`", path.display())]
+    OtherPlans {
+        /// The fold.
+        fold: Fold,
+        /// The plans.
+        path: PathBuf,
+    },
     /// The plans are wrong.
     #[error("cannot use `{}`", path.display())]
     Plans {
@@ -119,6 +111,12 @@ pub enum ExportError {
         path: PathBuf,
         /// What is wrong.
         source: PlansError,
+    },
+    /// The plans have no digest.
+    #[error("the plans cannot be compared")]
+    PlansDigest {
+        /// Why.
+        source: RunRecordError,
     },
     /// The probe case could not be run.
     #[error("the probe case cannot be made")]
@@ -136,8 +134,9 @@ pub enum ExportError {
     /// A file could not be read.
     #[error("cannot read what the training left")]
     Read {
-        /// What the system said, with the file.
-        source: io::Error,
+        /// Which file, and why.
+        #[from]
+        source: RawDatasetError,
     },
     /// A checkpoint's record is that of another.
     #[error("the record of member `{member}` is that of `{found}`")]
@@ -147,13 +146,21 @@ pub enum ExportError {
         /// The member that the record names.
         found: Member,
     },
-    /// A text file is too large.
-    #[error("`{}` is larger than {limit} bytes", path.display())]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Largest size that is read.
-        limit: u64,
+    /// The checkpoint rule of a training does not fit its schedule.
+    #[error("the checkpoint rule of {fold} cannot be used")]
+    Rule {
+        /// The fold.
+        fold: Fold,
+        /// Why.
+        source: CheckpointRuleError,
+    },
+    /// The record of a training cannot be used.
+    #[error("{fold} has no usable record of its training")]
+    Run {
+        /// The fold.
+        fold: Fold,
+        /// Which file, and why.
+        source: RunRecordError,
     },
     /// A member could not be put aside.
     #[error("cannot write a member into the staging folder")]
@@ -182,6 +189,14 @@ pub enum ExportError {
         /// Why.
         #[from]
         source: TopologyError,
+    },
+    /// A checkpoint that the rule keeps is not there.
+    #[error("`{}` lacks checkpoint {epoch}; the training is not finished", folder.display())]
+    Unfinished {
+        /// The fold's folder.
+        folder: PathBuf,
+        /// The first epoch that is missing.
+        epoch: u32,
     },
     /// A text does not fit its field of the manifest.
     #[error("the manifest cannot be made")]

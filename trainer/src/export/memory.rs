@@ -41,3 +41,21 @@ fn feature_floats(network: &UNet, patch: &[usize]) -> usize {
     }
     maps.iter().sum::<usize>() + 3 * maps.iter().max().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use nnunet::plans::{ConfigurationName, Plans};
+
+    use super::*;
+
+    #[test]
+    fn feature_maps_shrink_with_every_stride() {
+        let plans = Plans::parse(include_str!("../../../nnunet/tests/golden/plans/hippocampus.json")).unwrap();
+        let mut configuration = plans.configuration(&ConfigurationName("3d_fullres".into())).unwrap();
+        configuration.architecture.arch_kwargs.features_per_stage = vec![2, 4, 8, 10];
+        configuration.patch_size = vec![8, 16, 8];
+        let network = UNet::new(&configuration, 1, 3).unwrap();
+        // 2 · 8·16·8, 4 · 4·8·4, 8 · 2·4·2 and 10 · 1·2·1; the first is the largest.
+        assert_eq!(feature_floats(&network, &configuration.patch_size), 2048 + 512 + 128 + 20 + 3 * 2048);
+    }
+}

@@ -1,24 +1,22 @@
 //! What an export reads: plans, data set, splits and one preprocessed case.
 
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bundle_format::Digest;
-use fs_err::File;
 use ndarray::Array4;
 use nnunet::dataset::{CaseId, DatasetJson, LabelSet};
-use nnunet::fold::{Fold, Split};
+use nnunet::fold::Fold;
 use nnunet::pipeline::Pipeline;
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
-use super::{ExportError, Request};
+use super::{ExportError, Request, checkpoints};
+use crate::raw_dataset::read_text;
+use crate::run_record::RunRecord;
 use crate::store::Store;
 
-/// Largest text file that is read; plans and data sets have some ten kilobytes.
-const MAX_TEXT_BYTES: u64 = 64 << 20;
-
-/// Everything about a training but its checkpoints.
+/// Everything about a training but its weights.
 #[derive(Debug)]
 pub(super) struct Source {
     /// `plans.json` as it is.
@@ -41,32 +39,35 @@ pub(super) struct Source {
     pub(super) labels: LabelSet,
     /// The network.
     pub(super) network: UNet,
-    /// Training and validation cases per fold.
-    pub(super) splits: Vec<Split>,
+    /// Settings of each fold's training.
+    pub(super) runs: BTreeMap<Fold, RunRecord>,
 }
 
 impl Source {
     /// Reads and checks everything.
     pub(super) fn read(request: &Request) -> Result<Self, ExportError> {
         let plans_path = request.run_folder.join("plans.json");
-        let plans_text = text(&plans_path)?;
+        let plans_text = read_text(&plans_path)?;
+        let name = request.configuration.clone();
         let refuse = |source| ExportError::Plans { path: plans_path.clone(), source };
         let plans = Plans::parse(&plans_text).map_err(refuse)?;
-        let configuration = plans.configuration(&request.configuration).map_err(refuse)?;
+        let configuration = plans.configuration(&name).map_err(refuse)?;
         let dataset_path = request.run_folder.join("dataset.json");
-        let dataset_text = text(&dataset_path)?;
+        let dataset_text = read_text(&dataset_path)?;
         let refuse = |source| ExportError::Dataset { path: dataset_path.clone(), source };
         let dataset = DatasetJson::parse(&dataset_text).map_err(refuse)?;
         let (channels, labels) = (dataset.channels().map_err(refuse)?, dataset.structures().map_err(refuse)?);
         let network = UNet::new(&configuration, channels.len(), labels.n_outputs())?;
-        let fingerprint = text(&request.dataset_folder.join("dataset_fingerprint.json"))?;
-        let splits_path = request.dataset_folder.join("splits_final.json");
-        let splits = serde_json::from_str(&text(&splits_path)?)
-            .map_err(|source| ExportError::Json { path: splits_path, source })?;
+        let fingerprint = read_text(&request.dataset_folder.join("dataset_fingerprint.json"))?;
+        let runs = checkpoints::runs(&request.run_folder, &request.folds)?;
+        let expected = RunRecord::digest(&plans).map_err(|source| ExportError::PlansDigest { source })?;
+        if let Some((&fold, _)) = runs.iter().find(|(_, run)| run.plans != expected || run.configuration != name) {
+            return Err(ExportError::OtherPlans { fold, path: plans_path });
+        }
         Ok(Self {
             plans_sha256: Digest::of(plans_text.as_bytes()),
             dataset_sha256: dataset_digest(&dataset_text, &fingerprint),
-            name: request.configuration.clone(),
+            name,
             plans_text,
             dataset_text,
             plans,
@@ -74,13 +75,8 @@ impl Source {
             channels,
             labels,
             network,
-            splits,
+            runs,
         })
-    }
-
-    /// Cases of a fold; `None` for the fold that trains on everything.
-    pub(super) fn split(&self, fold: Fold) -> Option<&Split> {
-        self.splits.get(usize::from(fold.0))
     }
 
     /// `config/pipeline.json`.
@@ -92,12 +88,9 @@ impl Source {
         text
     }
 
-    /// The first validation case of `fold`, or without one the first case of all, and the block in its middle that
-    /// fills a patch.
+    /// The first validation case of `fold` and the block in its middle that fills a patch.
     pub(super) fn probe_case(&self, dataset_folder: &Path, fold: Fold) -> Result<(CaseId, Array4<f32>), ExportError> {
-        let unseen = self.split(fold).and_then(|split| split.val.first());
-        let any = || self.splits.iter().flat_map(|split| split.train.iter().chain(&split.val)).min();
-        let case = unseen.or_else(any).ok_or(ExportError::NoCase)?;
+        let case = self.runs.get(&fold).and_then(|run| run.split.val.first()).ok_or(ExportError::NoCase { fold })?;
         let store = Store::new(dataset_folder.join(&self.configuration.data_identifier));
         let stored = store.open(case)?;
         let (found, expected) = (stored.record.n_channels, self.network.n_channels);
@@ -118,15 +111,4 @@ impl Source {
 fn dataset_digest(dataset: &str, fingerprint: &str) -> Digest {
     let [dataset, fingerprint] = [dataset, fingerprint].map(|text| Digest::of(text.as_bytes()));
     Digest::of(format!("{dataset}  dataset.json\n{fingerprint}  dataset_fingerprint.json\n").as_bytes())
-}
-
-/// Reads a text file of bounded size.
-pub(super) fn text(path: &Path) -> Result<String, ExportError> {
-    let unreadable = |source| ExportError::Read { source };
-    let mut text = String::new();
-    File::open(path).map_err(unreadable)?.take(MAX_TEXT_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > MAX_TEXT_BYTES {
-        return Err(ExportError::Size { path: path.to_owned(), limit: MAX_TEXT_BYTES });
-    }
-    Ok(text)
 }
