@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use bundle_format::{Limits, SigningKey, UnverifiedBundle};
+use bundle_format::{KeyError, Limits, SigningKey, UnverifiedBundle};
 
 use super::passphrase::PassphraseArgs;
 use crate::cli::engine_args::{Device, EngineArgs, PrecisionArg};
@@ -42,8 +42,12 @@ pub(super) struct Args {
 /// If the bundle is not intact, its self-test fails, or the key cannot be used.
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let pem = read_key_file(&args.private_key)?;
-    let key = SigningKey::from_pem(&pem, args.passphrase.existing()?.as_deref())
-        .with_context(|| format!("cannot use the private key `{}`", args.private_key.display()))?;
+    let key = match SigningKey::from_pem(&pem, None) {
+        // Only a key that needs a passphrase makes us ask for one.
+        Err(KeyError::PassphraseMissing) => SigningKey::from_pem(&pem, args.passphrase.existing()?.as_deref()),
+        read => read,
+    };
+    let key = key.with_context(|| format!("cannot use the private key `{}`", args.private_key.display()))?;
     let intact = UnverifiedBundle::open(&args.bundle, &Limits::default()).and_then(UnverifiedBundle::check);
     let refusal = || format!("will not sign `{}`", args.bundle.display());
     let intact = intact.with_context(refusal)?;
