@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use bundle_format::{Limits, SigningKey, UnverifiedBundle};
 
 use super::passphrase::PassphraseArgs;
+use crate::cli::engine_args::{Device, EngineArgs, PrecisionArg};
 use crate::cli::trust::read_key_file;
-use crate::cli::{Outcome, output};
+use crate::cli::{Outcome, output, self_test};
 
 /// Sign a bundle, once its self-test passes on this machine
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,11 @@ pub(super) struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// Where the self-test runs; `auto` tests every provider of this machine
+    #[arg(long, value_enum, default_value = "auto")]
+    device: Device,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 /// Runs `unnunet bundle sign`.
@@ -39,7 +45,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let key = SigningKey::from_pem(&pem, args.passphrase.existing()?.as_deref())
         .with_context(|| format!("cannot use the private key `{}`", args.private_key.display()))?;
     let intact = UnverifiedBundle::open(&args.bundle, &Limits::default()).and_then(UnverifiedBundle::check);
-    let _intact = intact.with_context(|| format!("will not sign `{}`", args.bundle.display()))?;
+    let refusal = || format!("will not sign `{}`", args.bundle.display());
+    let intact = intact.with_context(refusal)?;
+    let engine = args.engine.engine()?;
+    let tests = self_test::test(&intact, &engine, args.device, PrecisionArg::F32).with_context(refusal)?;
+    self_test::check(&tests).with_context(refusal)?;
     let output = args.output.as_ref().unwrap_or(&args.bundle);
     let key_id = bundle_format::sign(&args.bundle, &key, output)
         .with_context(|| format!("cannot sign `{}`", args.bundle.display()))?;
