@@ -20,7 +20,7 @@ use crate::npz;
 use crate::predict::cases::{CaseError, Found, Prepared, prepare};
 use crate::predict::report::DoneCase;
 use crate::predict::trace::{FORMAT, RunFacts, Seconds, Trace, scores, warnings};
-use crate::predict::{PredictError, Prediction, Predictor};
+use crate::predict::{PredictError, Prediction, Predictor, Watch};
 use crate::progress::Progress;
 
 /// Folder of the folds' own segmentations, inside the output folder.
@@ -106,10 +106,10 @@ impl Batch<'_> {
         let mut seconds = prepared.seconds;
         self.progress.case_begins(case, self.predictor.n_patches(&prepared.preprocessed));
         let mut on_patch = || self.progress.patch_is_done();
-        let (preprocessed, geometry) = (&prepared.preprocessed, &prepared.geometry);
-        let prediction = self.predictor.predict(preprocessed, geometry, members, &mut on_patch, &mut seconds)?;
+        let mut watch = Watch { on_patch: &mut on_patch, seconds: &mut seconds };
+        let prediction = self.predictor.predict(prepared, members, &mut watch)?;
         let start = Instant::now();
-        self.write_volumes(case, &prediction, geometry)?;
+        self.write_volumes(case, &prediction, &prepared.geometry)?;
         seconds.write = start.elapsed().as_secs_f64();
         let done = self.summarize(&prediction, seconds);
         self.write_trace(case, inputs, &done)?;

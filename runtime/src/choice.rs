@@ -60,7 +60,7 @@ pub(crate) fn choose(
     let mut measured = Vec::new();
     let mut best: Option<(f64, Target)> = None;
     let mut failure = None;
-    for provider in networks.engine.providers() {
+    for &provider in networks.engine.providers() {
         let target = Target { provider, precision };
         match seconds_per_patch(networks, target, &probe) {
             Ok(seconds) => {

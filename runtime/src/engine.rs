@@ -89,6 +89,7 @@ pub(crate) struct Engine {
     environment: Environment,
     library: PathBuf,
     version: Version,
+    providers: Vec<Provider>,
     n_threads: usize,
 }
 
@@ -112,7 +113,12 @@ impl Engine {
         environment.set_log_level(ort::logging::LogLevel::Error);
         let version = version(ort::info()).unwrap_or(Version::new(1, u64::from(ort::MINOR_VERSION), 0));
         let n_threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Ok(Self { environment, library, version, n_threads })
+        let is_built_in = |provider: &Provider| match provider {
+            Provider::Cpu => true,
+            Provider::Openvino => OpenVINO::is_available().unwrap_or(false),
+        };
+        let providers = Provider::ALL.into_iter().filter(is_built_in).collect();
+        Ok(Self { environment, library, version, providers, n_threads })
     }
 
     /// The library in use.
@@ -131,12 +137,8 @@ impl Engine {
     }
 
     /// Providers that the library was built with; a session may still fail where a driver is missing.
-    pub(crate) fn providers(&self) -> Vec<Provider> {
-        let is_built_in = |provider: &Provider| match provider {
-            Provider::Cpu => true,
-            Provider::Openvino => OpenVINO::is_available().unwrap_or(false),
-        };
-        Provider::ALL.into_iter().filter(is_built_in).collect()
+    pub(crate) fn providers(&self) -> &[Provider] {
+        &self.providers
     }
 
     /// Makes a session for batches of one patch.
@@ -181,8 +183,8 @@ impl Engine {
 
 /// The version in ONNX Runtime's build information, such as `… git-branch=rel-1.24.1, …`.
 fn version(build_info: &str) -> Option<Version> {
-    let words = build_info.split(|c: char| c == ',' || c == '=' || c.is_whitespace());
-    words.filter_map(|word| Version::parse(word.trim_start_matches("rel-").trim_start_matches('v')).ok()).next()
+    let mut words = build_info.split(|c: char| c == ',' || c == '=' || c.is_whitespace());
+    words.find_map(|word| Version::parse(word.trim_start_matches("rel-").trim_start_matches('v')).ok())
 }
 
 /// Why ONNX Runtime cannot be used.

@@ -28,7 +28,7 @@ fn host(engine: &Engine) -> Host {
         features: Vec::new(),
         compatible: Token::new(GENERIC).into_iter().collect(),
         arch: arch(),
-        execution_providers: engine.providers().into_iter().map(provider).collect(),
+        execution_providers: engine.providers().iter().copied().map(provider).collect(),
         memory_mib: memory_mib().unwrap_or(0),
         device_memory_mib: 0,
     }

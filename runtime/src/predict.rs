@@ -10,7 +10,6 @@ pub(crate) mod trace;
 
 use std::time::Instant;
 
-use imaging::Geometry;
 use ndarray::{Array3, Array4, Axis};
 use nnunet::evaluation::{mean_defined, overlaps};
 use nnunet::fold::Fold;
@@ -23,6 +22,7 @@ use nnunet::uncertainty::{Contours, Ensemble, Scores, UncertaintyMethod, slicing
 use crate::members::{MemberError, Members};
 use crate::model::{Model, ModelMember};
 use crate::network::NetworkError;
+use cases::Prepared;
 use trace::Seconds;
 
 /// What is the same for every case of a run.
@@ -41,6 +41,14 @@ pub(crate) struct Predictor<'a> {
     pub(crate) keeps_probabilities: bool,
     /// Whether every fold's segmentation is kept.
     pub(crate) keeps_folds: bool,
+}
+
+/// Who watches a prediction.
+pub(crate) struct Watch<'a> {
+    /// Called after every patch.
+    pub(crate) on_patch: &'a mut dyn FnMut(),
+    /// Receives the times of the stages.
+    pub(crate) seconds: &'a mut Seconds,
 }
 
 /// A predicted case.
@@ -87,26 +95,24 @@ impl Predictor<'_> {
         self.window.n_patches(case.properties.resampled_shape) * n_members
     }
 
-    /// Predicts a case. `on_patch` is called after every patch, `seconds` receives the times of the stages.
+    /// Predicts a case.
     ///
     /// # Errors
     ///
     /// [`PredictError`] naming the member at fault.
     pub(crate) fn predict(
         &self,
-        case: &Preprocessed,
-        geometry: &Geometry,
+        case: &Prepared,
         members: &mut Members<'_>,
-        on_patch: &mut dyn FnMut(),
-        seconds: &mut Seconds,
+        watch: &mut Watch<'_>,
     ) -> Result<Prediction, PredictError> {
-        let slicing_axis = slicing_axis(geometry.spacing());
+        let slicing_axis = slicing_axis(case.geometry.spacing());
         let mut overall: Option<Ensemble> = None;
         let mut best: Option<Candidate> = None;
         let mut folds: Vec<(Fold, Assessment)> = Vec::new();
         let mut leading_scores = Vec::new();
         for (fold, of_fold) in self.folds {
-            let ensemble = self.ensemble(case, of_fold, members, on_patch, seconds)?;
+            let ensemble = self.ensemble(&case.preprocessed, of_fold, members, watch)?;
             let start = Instant::now();
             let (candidate, assessment) = self.assess(&ensemble, slicing_axis);
             leading_scores.push(assessment.scores.first().and_then(|scores| scores.whole));
@@ -118,7 +124,7 @@ impl Predictor<'_> {
                 Some(overall) => overall.add_ensemble(&ensemble),
                 None => overall = Some(ensemble.into_member()),
             }
-            seconds.uncertainty += start.elapsed().as_secs_f64();
+            watch.seconds.uncertainty += start.elapsed().as_secs_f64();
         }
         let start = Instant::now();
         let overall = overall.expect("a run has at least one fold with a member");
@@ -129,7 +135,7 @@ impl Predictor<'_> {
         };
         let disagreement = best.as_ref().and_then(|best| self.disagreement(best, &mean_candidate));
         let result = best.unwrap_or(mean_candidate);
-        seconds.uncertainty += start.elapsed().as_secs_f64();
+        watch.seconds.uncertainty += start.elapsed().as_secs_f64();
         Ok(Prediction { selection, result, folds, mean, disagreement })
     }
 
@@ -139,17 +145,16 @@ impl Predictor<'_> {
         case: &Preprocessed,
         of_fold: &[ModelMember],
         members: &mut Members<'_>,
-        on_patch: &mut dyn FnMut(),
-        seconds: &mut Seconds,
+        watch: &mut Watch<'_>,
     ) -> Result<Ensemble, PredictError> {
         let mut ensemble: Option<Ensemble> = None;
         for member in of_fold {
             let start = Instant::now();
             let logits = members.with(&member.id, |network| {
-                seconds.load += start.elapsed().as_secs_f64();
+                watch.seconds.load += start.elapsed().as_secs_f64();
                 let start = Instant::now();
-                let logits = self.window.logits(&case.image, network, on_patch);
-                seconds.network += start.elapsed().as_secs_f64();
+                let logits = self.window.logits(&case.image, network, watch.on_patch);
+                watch.seconds.network += start.elapsed().as_secs_f64();
                 logits
             })?;
             let logits = logits.map_err(|source| PredictError::Window { member: member.id.to_string(), source })?;
@@ -157,13 +162,13 @@ impl Predictor<'_> {
             let (configuration, head) = (&self.model.configuration, self.model.head);
             let probabilities =
                 restore::probabilities(logits, &case.properties, configuration, head, self.temperature)?;
-            seconds.restore += start.elapsed().as_secs_f64();
+            watch.seconds.restore += start.elapsed().as_secs_f64();
             let start = Instant::now();
             match &mut ensemble {
                 Some(ensemble) => ensemble.add(&probabilities),
                 None => ensemble = Some(Ensemble::new(&probabilities, head)),
             }
-            seconds.uncertainty += start.elapsed().as_secs_f64();
+            watch.seconds.uncertainty += start.elapsed().as_secs_f64();
         }
         Ok(ensemble.expect("a fold of a model has at least one member"))
     }

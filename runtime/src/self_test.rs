@@ -75,7 +75,7 @@ fn compare(member: MemberId, found: impl Iterator<Item = f32>, expected: &[f32],
     let bounds = |(low, high): (f32, f32), &value: &f32| (low.min(value), high.max(value));
     let (low, high) = expected.iter().fold((f32::INFINITY, f32::NEG_INFINITY), bounds);
     let range = f64::from(high) - f64::from(low);
-    let relative = Some(difference / range).filter(|relative| relative.is_finite());
+    let relative = (range > 0.0).then(|| difference / range).filter(|relative| relative.is_finite());
     let passed = relative.is_some_and(|relative| relative <= allowed);
     MemberTest { member, difference, range, relative, passed }
 }

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         onnxruntime: engine.version().to_string(),
         library: engine.library().display().to_string(),
         threads: engine.n_threads(),
-        providers: engine.providers(),
+        providers: engine.providers().to_vec(),
     };
     if args.json {
         output::json(&devices)?;

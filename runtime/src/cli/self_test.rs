@@ -70,7 +70,7 @@ pub(super) fn test(
     host::check(bundle, engine).context("this machine cannot run the bundle")?;
     let model = Model::read(bundle)?;
     let networks = Networks { engine, bundle, model: &model };
-    let providers = device.provider().map_or_else(|| engine.providers(), |provider| vec![provider]);
+    let providers = device.provider().map_or_else(|| engine.providers().to_vec(), |provider| vec![provider]);
     let targets = providers.into_iter().map(|provider| Target { provider, precision: precision.into() });
     targets.map(|target| Ok(self_test::run(networks, target)?)).collect()
 }

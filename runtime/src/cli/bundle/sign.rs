@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use bundle_format::{Limits, SigningKey, UnverifiedBundle};
+use bundle_format::{KeyError, Limits, SigningKey, UnverifiedBundle};
 
 use super::passphrase::PassphraseArgs;
 use crate::cli::engine_args::{Device, EngineArgs, PrecisionArg};
@@ -42,7 +42,7 @@ pub(super) struct Args {
 /// If the bundle is not intact, its self-test fails, or the key cannot be used.
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let pem = read_key_file(&args.private_key)?;
-    let key = SigningKey::from_pem(&pem, args.passphrase.existing()?.as_deref())
+    let key = signing_key(&pem, &args.passphrase)
         .with_context(|| format!("cannot use the private key `{}`", args.private_key.display()))?;
     let intact = UnverifiedBundle::open(&args.bundle, &Limits::default()).and_then(UnverifiedBundle::check);
     let refusal = || format!("will not sign `{}`", args.bundle.display());
@@ -55,4 +55,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         .with_context(|| format!("cannot sign `{}`", args.bundle.display()))?;
     output::line(key_id);
     Ok(Outcome::Done)
+}
+
+/// Asks for a passphrase only if the key has one.
+fn signing_key(pem: &str, passphrase: &PassphraseArgs) -> anyhow::Result<SigningKey> {
+    match SigningKey::from_pem(pem, None) {
+        Err(KeyError::PassphraseMissing) => Ok(SigningKey::from_pem(pem, passphrase.existing()?.as_deref())?),
+        plain => Ok(plain?),
+    }
 }
