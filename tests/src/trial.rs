@@ -92,7 +92,7 @@ impl Trial {
     pub fn sign(&self) {
         let mut sign = unnunet();
         sign.args(["bundle", "sign"]).arg(self.path("unsigned.unb"));
-        sign.arg("--private-key").arg(self.path("test.key.pem")).arg("--no-passphrase");
+        sign.arg("--private-key").arg(self.path("test.key.pem"));
         succeed(sign.arg("--output").arg(self.path("model.unb")));
     }
 
