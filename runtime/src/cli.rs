@@ -1,14 +1,20 @@
 //! Command line of `unnunet`: one file per subcommand, each with `Args` and `run`.
 
 mod bundle;
+mod devices;
+mod engine_args;
 mod evaluate;
 pub(crate) mod output;
+mod predict;
+mod self_test;
 mod trust;
 
 use std::process::ExitCode;
 
 use bundle_format::BundleError;
 use clap::{Parser, Subcommand};
+
+use crate::model::ModelError;
 
 /// Predicts with a verified nnU-Net bundle and says how far to trust the result
 #[derive(Debug, Parser)]
@@ -35,7 +41,10 @@ Exit status:
 #[derive(Debug, Subcommand)]
 enum Command {
     Bundle(bundle::Args),
+    Devices(devices::Args),
     Evaluate(evaluate::Args),
+    Predict(Box<predict::Args>),
+    SelfTest(self_test::Args),
 }
 
 /// How a command ended that could run.
@@ -66,15 +75,29 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Bundle(args) => bundle::run(args),
+            Command::Devices(args) => devices::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
+            Command::Predict(args) => predict::run(&args),
+            Command::SelfTest(args) => self_test::run(&args),
         }
     }
 }
 
+/// A signed bundle that contradicts itself.
+const INVALID_BUNDLE: u8 = 10;
+/// A bundle that does not do on this machine what it did in training.
+const INCOMPATIBLE: u8 = 13;
+
 /// The exit status of a command that could not run: a bundle's own code, else 2.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
-    let bundle = error.chain().find_map(|cause| cause.downcast_ref::<BundleError>());
-    ExitCode::from(bundle.map_or(2, BundleError::exit_code))
+    let code_of = |cause: &(dyn std::error::Error + 'static)| {
+        let bundle = cause.downcast_ref::<BundleError>().map(BundleError::exit_code);
+        let model = cause.downcast_ref::<ModelError>().filter(|error| error.is_of_the_bundle()).map(|_| INVALID_BUNDLE);
+        let self_test = cause.downcast_ref::<self_test::Failed>().map(|_| INCOMPATIBLE);
+        bundle.or(model).or(self_test)
+    };
+    // The innermost cause knows best.
+    ExitCode::from(error.chain().filter_map(code_of).last().unwrap_or(2))
 }
 
 #[cfg(test)]

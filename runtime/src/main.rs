@@ -1,6 +1,19 @@
 //! The program `unnunet`: parses, runs, prints the error chain, sets the exit status.
 
+mod batch;
+mod choice;
 mod cli;
+mod engine;
+mod host;
+mod members;
+mod model;
+mod network;
+mod npz;
+mod ort_library;
+mod predict;
+mod probe;
+mod progress;
+mod self_test;
 
 use std::process::ExitCode;
 

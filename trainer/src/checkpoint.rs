@@ -13,9 +13,9 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file;
 use crate::journal::EpochRecord;
 use crate::weights::{FormatError, Weights, WeightsError};
+use imaging::atomic_file;
 
 /// Version of the description and of the state.
 const FORMAT: u32 = 1;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::atomic_file;
+use imaging::atomic_file;
 
 /// What happened in one epoch.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,10 +11,10 @@ use nnunet::plans::{ConfigurationName, Plans};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::atomic_file;
 use crate::checkpoint_rule::CheckpointRule;
 use crate::raw_dataset::{RawDatasetError, read_text};
 use crate::schedule::Schedule;
+use imaging::atomic_file;
 
 /// Everything that decides the result of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

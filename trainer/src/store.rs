@@ -16,9 +16,9 @@ use nnunet::dataset::CaseId;
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file;
 use crate::block::Block;
 use crate::locations;
+use imaging::atomic_file;
 
 pub use nnunet::preprocess::OUTSIDE;
 

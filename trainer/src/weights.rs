@@ -20,7 +20,7 @@ use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 pub use error::{FormatError, WeightsError};
 
-use crate::atomic_file;
+use imaging::atomic_file;
 
 /// Largest file that is read; the largest network of the method has about 0.5 GiB, momentum as much again.
 const MAX_FILE_BYTES: u64 = 4 << 30;

@@ -68,9 +68,9 @@ impl Ensemble {
     /// The mean of an ensemble as the first member of another, for [`Ensemble::add_ensemble`].
     #[must_use]
     pub fn into_member(mut self) -> Self {
-        let weight = 1.0 / self.n_members as f64;
-        self.probabilities *= weight;
-        self.entropies *= weight;
+        let n_members = self.n_members as f64;
+        self.probabilities /= n_members;
+        self.entropies /= n_members;
         self.n_members = 1;
         self
     }
@@ -83,8 +83,8 @@ impl Ensemble {
     /// Mean probabilities over the members, `[output, z, y, x]`.
     #[expect(clippy::cast_possible_truncation, reason = "a probability rounds to the nearest f32")]
     pub fn mean(&self) -> Array4<f32> {
-        let weight = 1.0 / self.n_members as f64;
-        self.probabilities.mapv(|sum| (sum * weight) as f32)
+        let n_members = self.n_members as f64;
+        self.probabilities.mapv(|sum| (sum / n_members) as f32)
     }
 
     /// The label map `[z, y, x]` of the mean.
@@ -103,13 +103,14 @@ impl Ensemble {
     /// The uncertainty map `[z, y, x]`, in bits.
     #[expect(clippy::cast_possible_truncation, reason = "bits of entropy round to the nearest f32")]
     pub fn map(&self, method: UncertaintyMethod) -> Array3<f32> {
-        let (head, weight) = (self.head, 1.0 / self.n_members as f64);
-        let class_entropy = |sums: ArrayView1<'_, f64>| entropy_bits(sums.iter().map(|sum| sum * weight), head);
+        // Divided, not multiplied by an inverse: the mean of ones must be one, or its entropy would be negative.
+        let (head, n_members) = (self.head, self.n_members as f64);
+        let class_entropy = |sums: ArrayView1<'_, f64>| entropy_bits(sums.iter().map(|sum| sum / n_members), head);
         Zip::from(&self.entropies).and(self.probabilities.lanes(Axis(0))).par_map_collect(
             |entropy, sums| match method {
                 UncertaintyMethod::ClassEntropy => class_entropy(sums) as f32,
-                UncertaintyMethod::TotalEntropy => (entropy * weight) as f32,
-                UncertaintyMethod::MutualInformation => (class_entropy(sums) - entropy * weight) as f32,
+                UncertaintyMethod::TotalEntropy => (entropy / n_members) as f32,
+                UncertaintyMethod::MutualInformation => (class_entropy(sums) - entropy / n_members) as f32,
             },
         )
     }

@@ -9,12 +9,12 @@ use nnunet::planner::{PlanOptions, plan};
 use nnunet::plans::{ConfigurationName, Plans};
 use serde::Serialize;
 
-use crate::atomic_file;
 use crate::cli::{Outcome, folders, output, progress};
 use crate::cross_validation;
 use crate::preparation::{self, Prepared};
 use crate::raw_dataset::RawDataset;
 use crate::store::Store;
+use imaging::atomic_file;
 
 /// Plans data sets as nnU-Net does and preprocesses their training cases.
 #[derive(Debug, clap::Args)]

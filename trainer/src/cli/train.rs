@@ -11,7 +11,6 @@ use nnunet::fold::{Fold, Split};
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
-use crate::atomic_file;
 use crate::cases::Cases;
 use crate::checkpoint::CheckpointFolder;
 use crate::cli::schedule_args::ScheduleArgs;
@@ -26,6 +25,7 @@ use crate::sample::Sampler;
 use crate::store::Store;
 use crate::training::{Observer, Start, Training};
 use crate::{cross_validation, targets};
+use imaging::atomic_file;
 
 /// Training iterations per validation iteration, as in nnU-Net: 250 and 50.
 const ITERATIONS_PER_VALIDATION: u32 = 5;

@@ -1,0 +1,238 @@
+//! What a bundle says about its networks: configuration, labels, members, probe.
+//!
+//! Everything is parsed and cross-checked here, before the first image is read: the label count against the topology,
+//! the mirrored axes against the patch, the members' names against the manifest's fields.
+
+use bundle_format::{BundleContents, BundleError, EntryPath, EntryPathError, MemberId};
+use nnunet::dataset::{DatasetError, DatasetJson, LabelSet};
+use nnunet::fold::{Fold, Member, ParseMemberError};
+use nnunet::mirroring::{Mirroring, MirroringError};
+use nnunet::pipeline::{Pipeline, PipelineError};
+use nnunet::plans::{Configuration, Plans, PlansError};
+use nnunet::restore::OutputHead;
+use nnunet::topology::{TopologyError, UNet};
+
+const PLANS: &str = "config/plans.json";
+const DATASET: &str = "config/dataset.json";
+/// Weight of a member, in thousandths; the only one that a mean of equals knows.
+const EQUAL_WEIGHT_MILLI: u32 = 1000;
+
+/// The description of a bundle's networks.
+pub(crate) struct Model {
+    /// nnU-Net's plans.
+    pub(crate) plans: Plans,
+    /// The configuration that the members were trained with.
+    pub(crate) configuration: Configuration,
+    /// The labels that the members tell apart.
+    pub(crate) labels: LabelSet,
+    /// Number of image channels.
+    pub(crate) n_channels: usize,
+    /// Ending of image and segmentation files.
+    pub(crate) file_ending: String,
+    /// How the members are run.
+    pub(crate) pipeline: Pipeline,
+    /// The axes that training mirrored.
+    pub(crate) mirroring: Mirroring,
+    /// The members' topology.
+    pub(crate) unet: UNet,
+    /// What the outputs mean.
+    pub(crate) head: OutputHead,
+    /// The members, fold by fold, epoch by epoch.
+    pub(crate) members: Vec<ModelMember>,
+}
+
+/// One member of a bundle.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelMember {
+    /// Fold and epoch.
+    pub(crate) member: Member,
+    /// Its name in the manifest.
+    pub(crate) id: MemberId,
+    /// Size of its ONNX file.
+    pub(crate) n_bytes: u64,
+}
+
+impl Model {
+    /// Reads the description.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] naming the file and the field at fault.
+    pub(crate) fn read(bundle: &dyn BundleContents) -> Result<Self, ModelError> {
+        let pipeline = Pipeline::parse(&text(bundle, &bundle.manifest().pipeline)?)?;
+        let plans = Plans::parse(&text(bundle, &entry(PLANS)?)?)?;
+        let configuration = plans.configuration(&pipeline.configuration)?;
+        let dataset = DatasetJson::parse(&text(bundle, &entry(DATASET)?)?)?;
+        let (labels, n_channels) = (dataset.structures()?, dataset.channels()?.len());
+        if configuration.normalization_schemes.len() != n_channels {
+            let plans = configuration.normalization_schemes.len();
+            return Err(ModelError::Channels { dataset: n_channels, plans });
+        }
+        if !matches!(dataset.file_ending.as_str(), ".nii" | ".nii.gz") {
+            return Err(ModelError::FileEnding { found: dataset.file_ending });
+        }
+        let unet = UNet::new(&configuration, n_channels, labels.n_outputs())?;
+        let mirroring = Mirroring::along(&pipeline.mirror_axes, configuration.n_axes())?;
+        let members = members(bundle)?;
+        let head = OutputHead::of(&labels);
+        let file_ending = dataset.file_ending;
+        Ok(Self { plans, configuration, labels, n_channels, file_ending, pipeline, mirroring, unet, head, members })
+    }
+
+    /// The folds in ascending order, each with its members; `only` keeps these folds if it is not empty.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoFold`] if a fold of `only` has no member.
+    pub(crate) fn folds(&self, only: &[Fold]) -> Result<Vec<(Fold, Vec<ModelMember>)>, ModelError> {
+        let mut folds: Vec<(Fold, Vec<ModelMember>)> = Vec::new();
+        for member in &self.members {
+            match folds.last_mut() {
+                Some((fold, members)) if *fold == member.member.fold => members.push(member.clone()),
+                _ => folds.push((member.member.fold, vec![member.clone()])),
+            }
+        }
+        if let Some(&fold) = only.iter().find(|fold| folds.iter().all(|(found, _)| found != *fold)) {
+            return Err(ModelError::NoFold { fold, available: folds.iter().map(|(fold, _)| *fold).collect() });
+        }
+        folds.retain(|(fold, _)| only.is_empty() || only.contains(fold));
+        Ok(folds)
+    }
+}
+
+impl ModelError {
+    /// Whether the bundle is at fault, and not what was asked of it.
+    pub(crate) fn is_of_the_bundle(&self) -> bool {
+        !matches!(self, Self::NoFold { .. })
+    }
+}
+
+fn entry(path: &str) -> Result<EntryPath, ModelError> {
+    EntryPath::new(path).map_err(|source| ModelError::EntryPath { source })
+}
+
+fn text(bundle: &dyn BundleContents, path: &EntryPath) -> Result<String, ModelError> {
+    let bytes = bundle.read(path).map_err(|source| ModelError::Read { source })?;
+    String::from_utf8(bytes).map_err(|_| ModelError::Text { path: path.clone() })
+}
+
+fn members(bundle: &dyn BundleContents) -> Result<Vec<ModelMember>, ModelError> {
+    let manifest = bundle.manifest();
+    let mut members = Vec::with_capacity(manifest.members.len());
+    for listed in &manifest.members {
+        let member: Member = listed.id.as_str().parse().map_err(|source| ModelError::MemberName { source })?;
+        let agrees = listed.fold.is_none_or(|fold| fold == u32::from(member.fold.0))
+            && listed.epoch.is_none_or(|epoch| epoch == member.epoch);
+        if !agrees {
+            return Err(ModelError::MemberFields { id: listed.id.clone() });
+        }
+        if listed.weight_milli != EQUAL_WEIGHT_MILLI {
+            return Err(ModelError::Weight { id: listed.id.clone(), weight_milli: listed.weight_milli });
+        }
+        let n_bytes = manifest.file(&listed.model).map_or(0, |file| file.size);
+        members.push(ModelMember { member, id: listed.id.clone(), n_bytes });
+    }
+    members.sort_by_key(|member| member.member);
+    Ok(members)
+}
+
+/// Why a bundle's networks cannot be run by this program, although nobody altered it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ModelError {
+    /// `dataset.json` and plans disagree.
+    #[error("`{DATASET}` names {dataset} channels, `{PLANS}` normalize {plans}")]
+    Channels {
+        /// Channels of `dataset.json`.
+        dataset: usize,
+        /// Channels of the plans.
+        plans: usize,
+    },
+    /// `dataset.json` breaks a rule.
+    #[error("cannot use `{DATASET}`")]
+    Dataset {
+        /// Which.
+        #[from]
+        source: DatasetError,
+    },
+    /// A fixed path is none.
+    #[error("a path of the bundle is malformed")]
+    EntryPath {
+        /// Why.
+        source: EntryPathError,
+    },
+    /// The data set's files are no NIfTI.
+    #[error("`{DATASET}` asks for files ending in `{found}`, only `.nii` and `.nii.gz` are supported")]
+    FileEnding {
+        /// The ending.
+        found: String,
+    },
+    /// The manifest contradicts a member's name.
+    #[error("member `{id}` has another fold or epoch in the manifest than in its name")]
+    MemberFields {
+        /// The member.
+        id: MemberId,
+    },
+    /// A member's name says neither fold nor epoch.
+    #[error("the bundle's members cannot be told apart")]
+    MemberName {
+        /// The name.
+        source: ParseMemberError,
+    },
+    /// The pipeline mirrors axes that the patch has not.
+    #[error("`mirror_axes` of the pipeline cannot be used")]
+    Mirroring {
+        /// Which.
+        #[from]
+        source: MirroringError,
+    },
+    /// A fold was asked for that the bundle has not.
+    #[error("the bundle has no {fold}, only {}", available.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    NoFold {
+        /// The fold asked for.
+        fold: Fold,
+        /// The folds there are.
+        available: Vec<Fold>,
+    },
+    /// `pipeline.json` breaks a rule.
+    #[error("cannot use the pipeline")]
+    Pipeline {
+        /// Which.
+        #[from]
+        source: PipelineError,
+    },
+    /// The plans break a rule.
+    #[error("cannot use `{PLANS}`")]
+    Plans {
+        /// Which.
+        #[from]
+        source: PlansError,
+    },
+    /// A file of the bundle cannot be read.
+    #[error("cannot read the bundle's configuration")]
+    Read {
+        /// Why.
+        source: BundleError,
+    },
+    /// A configuration file is no text.
+    #[error("`{path}` of the bundle is not UTF-8")]
+    Text {
+        /// The file.
+        path: EntryPath,
+    },
+    /// The architecture is unknown.
+    #[error("cannot build the bundle's network")]
+    Topology {
+        /// Why.
+        #[from]
+        source: TopologyError,
+    },
+    /// Members that do not count alike.
+    #[error("member `{id}` has the weight {weight_milli}, only {EQUAL_WEIGHT_MILLI} is supported")]
+    Weight {
+        /// The member.
+        id: MemberId,
+        /// Its weight in thousandths.
+        weight_milli: u32,
+    },
+}

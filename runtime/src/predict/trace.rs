@@ -1,0 +1,168 @@
+//! `<case>.json`: what ran on a case, and what came out.
+//!
+//! Enough to say afterwards which networks, on which provider, in which precision, led to a segmentation. A score that
+//! is undefined is `null`. Decision and expected Dice are absent until a bundle brings its calibration.
+
+use std::ops::AddAssign;
+
+use bundle_format::{BundleContents, VerifiedBundle};
+use indexmap::IndexMap;
+use nnunet::fold::Fold;
+use nnunet::uncertainty::{Scores, UncertaintyMethod};
+use serde::Serialize;
+
+use super::{Assessment, Prediction, Predictor};
+use crate::choice::Choice;
+use crate::engine::Engine;
+
+/// Version of the traces' and the report's format.
+pub(crate) const FORMAT: u32 = 1;
+
+/// The trace of a case.
+#[derive(Debug, Serialize)]
+pub(crate) struct Trace<'a> {
+    pub(crate) format: u32,
+    pub(crate) case: &'a str,
+    /// Names of the channel files.
+    pub(crate) inputs: Vec<String>,
+    #[serde(flatten)]
+    pub(crate) run: &'a RunFacts,
+    /// Names of the members that predicted.
+    pub(crate) members: Vec<String>,
+    /// Number of the fold that was taken; `null` if the mean over the folds was.
+    pub(crate) selected_fold: Option<Fold>,
+    /// `1 - Dice` between the result and the mean over the folds.
+    pub(crate) disagreement: Option<f64>,
+    /// Scores of every fold and of the mean over the folds.
+    pub(crate) scores: Vec<FoldScores>,
+    pub(crate) seconds: Seconds,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What is the same for every case of a run.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RunFacts {
+    pub(crate) bundle: BundleFacts,
+    pub(crate) program: ProgramFacts,
+    pub(crate) device: Choice,
+    pub(crate) options: OptionFacts,
+}
+
+/// Which bundle ran.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct BundleFacts {
+    pub(crate) id: String,
+    pub(crate) version: String,
+    pub(crate) manifest_sha256: String,
+    pub(crate) signers: Vec<String>,
+}
+
+/// Which programs ran it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ProgramFacts {
+    pub(crate) unnunet: &'static str,
+    pub(crate) onnxruntime: String,
+    pub(crate) onnxruntime_library: String,
+}
+
+/// The options that bear on the result.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct OptionFacts {
+    pub(crate) step: f64,
+    /// Axes of `[z, y, x]` in network order.
+    pub(crate) mirrored_axes: Vec<usize>,
+    pub(crate) temperature: f32,
+    pub(crate) uncertainty: Vec<UncertaintyMethod>,
+}
+
+/// Scores of one fold, or of the mean over the folds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct FoldScores {
+    /// `null` for the mean over the folds.
+    pub(crate) fold: Option<Fold>,
+    pub(crate) method: UncertaintyMethod,
+    /// Per voxel of the whole contour.
+    pub(crate) score: Option<f64>,
+    /// Per voxel of each structure's contour.
+    pub(crate) structures: IndexMap<String, Option<f64>>,
+}
+
+/// Seconds that the stages of a case took. Reading and preprocessing run beside the case before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub(crate) struct Seconds {
+    pub(crate) read: f64,
+    pub(crate) preprocess: f64,
+    /// Making sessions.
+    pub(crate) load: f64,
+    /// Sliding windows, the networks within.
+    pub(crate) network: f64,
+    /// From logits to probabilities on the case's grid.
+    pub(crate) restore: f64,
+    pub(crate) uncertainty: f64,
+    /// Writing segmentations and maps.
+    pub(crate) write: f64,
+}
+
+impl AddAssign for Seconds {
+    fn add_assign(&mut self, other: Self) {
+        self.read += other.read;
+        self.preprocess += other.preprocess;
+        self.load += other.load;
+        self.network += other.network;
+        self.restore += other.restore;
+        self.uncertainty += other.uncertainty;
+        self.write += other.write;
+    }
+}
+
+impl RunFacts {
+    /// Gathers what is known before the first case.
+    pub(crate) fn new(bundle: &VerifiedBundle, engine: &Engine, device: Choice, options: OptionFacts) -> Self {
+        let manifest = bundle.manifest();
+        Self {
+            bundle: BundleFacts {
+                id: manifest.id.to_string(),
+                version: manifest.version.to_string(),
+                manifest_sha256: bundle.manifest_sha256().to_string(),
+                signers: bundle.signers().iter().map(ToString::to_string).collect(),
+            },
+            program: ProgramFacts {
+                unnunet: env!("CARGO_PKG_VERSION"),
+                onnxruntime: engine.version().to_string(),
+                onnxruntime_library: engine.library().display().to_string(),
+            },
+            device,
+            options,
+        }
+    }
+}
+
+/// The scores of a prediction: fold by fold, then of the mean; in each, method by method.
+pub(crate) fn scores(prediction: &Prediction, predictor: &Predictor<'_>) -> Vec<FoldScores> {
+    let folds = prediction.folds.iter().map(|(fold, assessment)| (Some(*fold), assessment));
+    let all = folds.chain([(None, &prediction.mean)]);
+    let of = |(fold, assessment): (Option<Fold>, &Assessment)| {
+        let methods = predictor.methods.iter().zip(&assessment.scores);
+        methods.map(|(&method, scores)| fold_scores(fold, method, scores, predictor)).collect::<Vec<_>>()
+    };
+    all.flat_map(of).collect()
+}
+
+fn fold_scores(
+    fold: Option<Fold>,
+    method: UncertaintyMethod,
+    scores: &Scores,
+    predictor: &Predictor<'_>,
+) -> FoldScores {
+    let names = predictor.model.labels.structures.iter().map(|structure| structure.name.clone());
+    FoldScores { fold, method, score: scores.whole, structures: names.zip(scores.structures.iter().copied()).collect() }
+}
+
+/// What a reader of the result should know.
+pub(crate) fn warnings(prediction: &Prediction) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if prediction.selection.is_none() {
+        warnings.push("no fold segmented anything with a contour: the result is the mean over the folds".to_owned());
+    }
+    warnings
+}
