@@ -1,6 +1,6 @@
 //! Where things are, and how another program is started.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -25,10 +25,13 @@ pub(crate) fn target() -> PathBuf {
 
 /// A `cargo` command in the workspace's folder.
 pub(crate) fn cargo() -> Command {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut command = Command::new(cargo);
+    let mut command = Command::new(cargo_program());
     command.current_dir(root());
     command
+}
+
+fn cargo_program() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
 }
 
 /// Builds both programs with optimization.
@@ -52,7 +55,10 @@ pub(crate) fn build_release() -> Result<()> {
 /// inside the workspace are written relative to it.
 pub(crate) fn line_of(command: &Command) -> String {
     let root = format!("{}/", root().display());
-    std::iter::once(command.get_program())
+    let program = command.get_program();
+    // Cargo is found through the path, wherever rustup keeps the real one.
+    let program = if program == cargo_program() { OsStr::new("cargo") } else { program };
+    std::iter::once(program)
         .chain(command.get_args())
         .map(|word| quoted(&word.to_string_lossy().replace(&root, "")))
         .collect::<Vec<_>>()

@@ -85,7 +85,8 @@ impl Job {
         run(keygen)?;
 
         let mut sign = runtime(&["bundle", "sign"]);
-        sign.arg(self.unsigned()).arg("--private-key").arg(self.private_key()).arg("--output").arg(self.bundle());
+        sign.arg(self.unsigned()).arg("--private-key").arg(self.private_key());
+        sign.arg("--output").arg(self.bundle());
         run(sign)
     }
 

@@ -88,11 +88,10 @@ impl Material {
         let (cases, images, references) = match self.kind {
             Kind::Phantom => (cases_in(&dataset.join("labelsTs"))?, "imagesTs", "labelsTs"),
             Kind::Real => {
-                let path = work.join("preprocessed").join(&self.name).join("splits_final.json");
-                let splits: Vec<Split> = serde_json::from_str(&fs::read_to_string(&path)?)
-                    .with_context(|| format!("cannot read `{}`", path.display()))?;
+                let preprocessed = work.join("preprocessed").join(&self.name);
+                let splits = read_splits(&dataset, &preprocessed)?;
                 let held_out = without_unseen(&splits).context("`splits_final.json` has no fold")?;
-                fs::write(&path, serde_json::to_string_pretty(&held_out)?)?;
+                fs::write(preprocessed.join("splits_final.json"), serde_json::to_string_pretty(&held_out)?)?;
                 (splits[0].val.clone(), "imagesTr", "labelsTr")
             }
         };
@@ -106,6 +105,13 @@ impl Material {
         }
         Ok(unseen)
     }
+}
+
+/// The data set's own splits if it has them (they may group cases by patient), else those that planning made.
+fn read_splits(dataset: &Path, preprocessed: &Path) -> Result<Vec<Split>> {
+    let own = dataset.join("splits_final.json");
+    let path = if own.is_file() { own } else { preprocessed.join("splits_final.json") };
+    serde_json::from_str(&fs::read_to_string(&path)?).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 /// `splits` with fold 0's validation cases removed from every further fold.

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use fs_err as fs;
-use serde::Deserialize;
+use nnunet::evaluation::mean_defined;
+use nnunet::evaluation::summary::Summary;
 
 /// Dice of one structure; `None` where it is undefined.
 type DicePerStructure = BTreeMap<String, Option<f64>>;
@@ -47,7 +48,7 @@ impl Row {
     pub(super) fn dice_of_others(&self, folds: &[u16]) -> Option<f64> {
         let is_other = |fold: &u16| fold.to_string() != self.selected;
         let others = folds.iter().zip(&self.dice_of_folds).filter(|(fold, _)| is_other(fold));
-        mean(others.map(|(_, dice)| *dice))
+        mean_defined(others.map(|(_, dice)| *dice))
     }
 }
 
@@ -58,12 +59,12 @@ impl Results {
     ///
     /// When a file is missing, or lacks a case or a column.
     pub(super) fn read(prediction: &Path, folds: &[u16]) -> Result<Self> {
-        let selected = Summary::read(prediction)?;
+        let selected = DiceTable::read(prediction)?;
         let of_folds = folds
             .iter()
-            .map(|fold| Summary::read(&prediction.join(format!("folds/fold_{fold}"))))
+            .map(|fold| DiceTable::read(&prediction.join(format!("folds/fold_{fold}"))))
             .collect::<Result<Vec<_>>>()?;
-        let of_mean = Summary::read(&prediction.join("folds/mean"))?;
+        let of_mean = DiceTable::read(&prediction.join("folds/mean"))?;
 
         let path = prediction.join("scores.csv");
         let mut rows = Vec::new();
@@ -74,7 +75,7 @@ impl Results {
                 selected: scores.selected.clone(),
                 score: scores.score,
                 dice: selected.dice_of(case)?,
-                dice_of_folds: of_folds.iter().map(|summary| summary.dice_of(case)).collect::<Result<_>>()?,
+                dice_of_folds: of_folds.iter().map(|table| table.dice_of(case)).collect::<Result<_>>()?,
                 dice_of_mean: of_mean.dice_of(case)?,
                 case: case.clone(),
             });
@@ -86,14 +87,13 @@ impl Results {
 
     /// Mean Dice of the selected folds.
     pub(super) fn mean_dice_of_selected(&self) -> Option<f64> {
-        mean(self.rows.iter().map(|row| row.dice))
+        mean_defined(self.rows.iter().map(|row| row.dice))
     }
-}
 
-/// Mean of the defined values; `None` if there is none.
-pub(super) fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
-    let defined: Vec<f64> = values.flatten().collect();
-    (!defined.is_empty()).then(|| defined.iter().sum::<f64>() / defined.len() as f64)
+    /// Score and Dice of the selected fold, of every case where both are defined.
+    pub(super) fn scores_and_dice(&self) -> Vec<(f64, f64)> {
+        self.rows.iter().filter_map(|row| row.score.zip(row.dice)).collect()
+    }
 }
 
 /// One line of `scores.csv`.
@@ -147,42 +147,24 @@ fn number(field: &str) -> Result<Option<f64>> {
     field.parse().map(Some).with_context(|| format!("`{field}` is no number"))
 }
 
-/// nnU-Net's `summary.json`, as far as it is needed.
+/// Dice of every case of one `summary.json`, and the means per structure.
 #[derive(Debug)]
-struct Summary {
+struct DiceTable {
     per_case: BTreeMap<String, Option<f64>>,
     structures: DicePerStructure,
 }
 
-#[derive(Debug, Deserialize)]
-struct SummaryJson {
-    metric_per_case: Vec<CaseJson>,
-    mean: BTreeMap<String, MetricsJson>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CaseJson {
-    prediction_file: String,
-    metrics: BTreeMap<String, MetricsJson>,
-}
-
-#[derive(Debug, Deserialize)]
-struct MetricsJson {
-    #[serde(rename = "Dice")]
-    dice: Option<f64>,
-}
-
-impl Summary {
+impl DiceTable {
     fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("summary.json");
-        let summary: SummaryJson = serde_json::from_str(&fs::read_to_string(&path)?)
+        let summary: Summary = serde_json::from_str(&fs::read_to_string(&path)?)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         let per_case = summary.metric_per_case.into_iter().map(|case| {
             let file = case.prediction_file.rsplit('/').next().unwrap_or_default();
             let name = file.strip_suffix(".nii.gz").unwrap_or(file).to_owned();
-            (name, mean(case.metrics.values().map(|metrics| metrics.dice)))
+            (name, mean_defined(case.metrics.values().map(|overlap| overlap.dice)))
         });
-        let structures = summary.mean.into_iter().map(|(name, metrics)| (name, metrics.dice));
+        let structures = summary.mean.into_iter().map(|(name, overlap)| (name, overlap.dice));
         Ok(Self { per_case: per_case.collect(), structures: structures.collect() })
     }
 

@@ -1,7 +1,10 @@
 //! The demo's last words: a table per case, the means, and whether the score
 //! knew which cases went wrong.
 
-use super::results::{Results, Row, mean};
+use nnunet::evaluation::correlation::{Correlation, pearson, spearman};
+use nnunet::evaluation::mean_defined;
+
+use super::results::{Results, Row};
 
 /// `results` as aligned text.
 pub(super) fn render(results: &Results) -> String {
@@ -9,6 +12,7 @@ pub(super) fn render(results: &Results) -> String {
     lines.extend(results.rows.iter().map(|row| cells(row, &results.folds)));
     let mut text = format!("\n{}", aligned(&lines));
     text.push_str(&means(results));
+    text.push_str(&correlations(&results.scores_and_dice()));
     text
 }
 
@@ -34,8 +38,8 @@ fn cells(row: &Row, folds: &[u16]) -> Vec<String> {
 fn means(results: &Results) -> String {
     let rows = &results.rows;
     let selected = results.mean_dice_of_selected();
-    let others = mean(rows.iter().map(|row| row.dice_of_others(&results.folds)));
-    let of_mean = mean(rows.iter().map(|row| row.dice_of_mean));
+    let others = mean_defined(rows.iter().map(|row| row.dice_of_others(&results.folds)));
+    let of_mean = mean_defined(rows.iter().map(|row| row.dice_of_mean));
     let mut lines = vec![format!(
         "\nmean Dice of {} cases: selected {}, other {}, mean of folds {}",
         rows.len(),
@@ -44,13 +48,26 @@ fn means(results: &Results) -> String {
         number(of_mean)
     )];
     lines.extend(results.folds.iter().enumerate().map(|(index, fold)| {
-        let dice = mean(rows.iter().map(|row| row.dice_of_folds[index]));
+        let dice = mean_defined(rows.iter().map(|row| row.dice_of_folds[index]));
         format!("mean Dice of fold {fold} alone: {}", number(dice))
     }));
     let of_structure =
         |(structure, dice): (&String, &Option<f64>)| format!("mean Dice of structure {structure}: {}", number(*dice));
     lines.extend(results.structures.iter().map(of_structure));
     lines.join("\n")
+}
+
+/// Whether the score knew: the more negative, the better.
+fn correlations(pairs: &[(f64, f64)]) -> String {
+    let line = |name: &str, found: Option<Correlation>| {
+        let Some(Correlation { coefficient, interval, n }) = found else {
+            return format!("\n{name} correlation of score and Dice: undefined (n = {})", pairs.len());
+        };
+        let interval =
+            interval.map_or_else(String::new, |[low, high]| format!(", 95 % interval {low:.2} to {high:.2}"));
+        format!("\n{name} correlation of score and Dice: {coefficient:.3} (n = {n}{interval})")
+    };
+    line("Pearson", pearson(pairs)) + &line("Spearman", spearman(pairs))
 }
 
 fn number(value: Option<f64>) -> String {
@@ -77,6 +94,17 @@ fn aligned(lines: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn correlations_are_given_with_their_number_of_cases() {
+        let text = correlations(&[(1.0, 0.9), (2.0, 0.8), (3.0, 0.7)]);
+        assert_eq!(
+            text,
+            "\nPearson correlation of score and Dice: -1.000 (n = 3)\
+             \nSpearman correlation of score and Dice: -1.000 (n = 3)"
+        );
+        assert!(correlations(&[(1.0, 0.9)]).contains("undefined (n = 1)"));
+    }
 
     #[test]
     fn columns_line_up() {
