@@ -90,7 +90,7 @@ impl Budget {
             features: 8,
             epochs: 20,
             cycles: 2,
-            iterations: 50,
+            iterations: 35,
             batch_size: 4,
             patch_size: Some("128,128".to_owned()),
             late: 3,
