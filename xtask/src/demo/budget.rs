@@ -103,7 +103,7 @@ impl Budget {
                 Self { epochs: 30, cycles: 3, iterations: 30, patch_size: Some("192,192".to_owned()), ..hearts }
             }
             (Kind::Real, _) => {
-                Self { epochs: 30, cycles: 3, iterations: 20, batch_size: 4, patch_size: None, ..hearts }
+                Self { epochs: 60, cycles: 2, iterations: 20, batch_size: 4, patch_size: None, ..hearts }
             }
         }
     }
