@@ -61,6 +61,14 @@ impl Provider {
             Self::Openvino => "openvino",
         }
     }
+
+    /// Whether the provider computes with this precision.
+    pub(crate) fn computes_with(self, precision: Precision) -> bool {
+        match (self, precision) {
+            (_, Precision::F32) | (Self::Openvino, Precision::Bf16) => true,
+            (Self::Cpu, Precision::Bf16) => false,
+        }
+    }
 }
 
 impl fmt::Display for Provider {
@@ -148,7 +156,7 @@ impl Engine {
     /// [`EngineError::Precision`] if the provider has not this precision, [`EngineError::Session`] if the provider
     /// cannot be used here, cannot run all of the model, or the model is broken.
     pub(crate) fn session(&self, model: &[u8], target: Target) -> Result<Session, EngineError> {
-        if target == (Target { provider: Provider::Cpu, precision: Precision::Bf16 }) {
+        if !target.provider.computes_with(target.precision) {
             return Err(EngineError::Precision { target });
         }
         self.build(model, target).map_err(|source| EngineError::Session { target, source })

@@ -195,7 +195,7 @@ impl Predictor<'_> {
 #[non_exhaustive]
 pub(crate) enum PredictError {
     /// A member cannot be loaded.
-    #[error("a member cannot be loaded")]
+    #[error(transparent)]
     Member {
         /// Which and why.
         #[from]

@@ -85,7 +85,7 @@ fn compare(member: MemberId, found: impl Iterator<Item = f32>, expected: &[f32],
 #[non_exhaustive]
 pub(crate) enum SelfTestError {
     /// A member cannot be loaded.
-    #[error("the self-test cannot load a member")]
+    #[error(transparent)]
     Load {
         /// Which and why.
         #[from]

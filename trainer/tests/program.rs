@@ -68,6 +68,11 @@ fn a_data_set_is_planned_preprocessed_and_trained() {
         assert!(fold.join(name).is_file(), "{name}");
     }
 
+    // The size said before is the size that was written.
+    let size = fs_err::metadata(fold.join("checkpoint_0.safetensors")).unwrap().len();
+    let dry = "checkpoints --dry-run 1 2d --epochs 2 --cycles 2 --late 1";
+    check(root, dry, 0, &format!("2 checkpoints\t\t\t{}", 2 * size));
+
     check(root, TRAIN, 2, "holds a training already");
     check(root, &format!("{TRAIN} --continue --seed 3"), 2, "begun with `seed` 0, now it is 3");
     check(root, &format!("{TRAIN} --continue"), 0, "");
@@ -98,9 +103,9 @@ fn a_bad_case_is_named_and_nothing_is_planned_without_it() {
 fn a_dry_run_lists_epochs_cycles_and_rates() {
     let root = tempfile::tempdir().unwrap();
     let arguments = "checkpoints --dry-run --epochs 10 --cycles 2 --checkpoints late --late 2";
-    let out = check(root.path(), arguments, 0, "epoch\tcycle\tlearning_rate");
+    let out = check(root.path(), arguments, 0, "epoch\tcycle\tlearning_rate\tbytes");
     assert_eq!(
-        out.lines().skip(1).map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(),
+        out.lines().skip(1).take(4).map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(),
         ["3", "4", "8", "9"]
     );
     check(root.path(), &arguments.replace("--late 2", "--late 6"), 2, "cannot keep the last 6 epochs of cycles of 5");

@@ -47,6 +47,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let facts = facts(args, &bundle, &engine, choice, &predictor);
     let target = facts.device.target;
     let mut members = Members::new(networks, target, folds.iter().flat_map(|(_, members)| members));
+    // A provider that cannot be used fails the run here, and not every case.
+    members.with(&folds[0].1[0].id, |_| ()).context("cannot run the bundle")?;
     for warning in bundle.warnings() {
         output::note(format_args!("warning: {warning}"));
     }

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use bundle_format::BundleContents;
 
 use super::engine_args::{Device, EngineArgs, PrecisionArg};
 use super::trust::TrustArgs;
 use super::{Outcome, output};
-use crate::engine::{Engine, Target};
+use crate::engine::{Engine, Provider, Target};
 use crate::host;
 use crate::members::Networks;
 use crate::model::Model;
-use crate::self_test::{self, SelfTest};
+use crate::self_test::{self, SelfTest, SelfTestError};
 
 /// Run a bundle's probe case and compare with what training computed
 #[derive(Debug, clap::Args)]
@@ -70,9 +70,27 @@ pub(super) fn test(
     host::check(bundle, engine).context("this machine cannot run the bundle")?;
     let model = Model::read(bundle)?;
     let networks = Networks { engine, bundle, model: &model };
-    let providers = device.provider().map_or_else(|| engine.providers().to_vec(), |provider| vec![provider]);
-    let targets = providers.into_iter().map(|provider| Target { provider, precision: precision.into() });
-    targets.map(|target| Ok(self_test::run(networks, target)?)).collect()
+    let precision = precision.into();
+    if let Some(provider) = device.provider() {
+        return Ok(vec![self_test::run(networks, Target { provider, precision })?]);
+    }
+    let mut tests = Vec::new();
+    for &provider in engine.providers() {
+        if !provider.computes_with(precision) {
+            continue;
+        }
+        match self_test::run(networks, Target { provider, precision }) {
+            Ok(test) => tests.push(test),
+            // Built in, but its libraries are not here: nothing would run on it.
+            Err(error @ SelfTestError::Load { .. }) if provider != Provider::Cpu => {
+                let error = anyhow::Error::new(error);
+                output::note(format_args!("warning: `{provider}` cannot be used here: {error:#}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    ensure!(!tests.is_empty(), "no provider of this machine computes with {precision}");
+    Ok(tests)
 }
 
 /// Refuses if a test did not pass.

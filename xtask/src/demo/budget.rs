@@ -100,9 +100,9 @@ impl Budget {
         match (kind, configuration) {
             (Kind::Phantom, _) => hearts,
             (Kind::Real, "2d") => {
-                Self { epochs: 30, cycles: 3, iterations: 60, patch_size: Some("192,192".to_owned()), ..hearts }
+                Self { epochs: 60, cycles: 3, iterations: 30, patch_size: Some("192,192".to_owned()), ..hearts }
             }
-            (Kind::Real, _) => Self { epochs: 30, cycles: 3, iterations: 30, patch_size: None, ..hearts },
+            (Kind::Real, _) => Self { epochs: 60, cycles: 2, iterations: 20, patch_size: None, ..hearts },
         }
     }
 }
