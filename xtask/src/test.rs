@@ -28,8 +28,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 
     let mut steps = vec![
         scope.cargo(&["build"], &["--bins"]),
-        scope.cargo(runner(), &["--lib", "--bins", "--tests"]),
         scope.cargo(&["test", "--doc"], &[]),
+        // Last, so that its count closes the output.
+        scope.cargo(runner(), &["--lib", "--bins", "--tests"]),
     ];
     for step in &mut steps {
         console::say(&format!("$ {}", workspace::line_of(step)));
