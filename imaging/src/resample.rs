@@ -20,7 +20,7 @@ mod kernel;
 mod labels;
 mod prefilter;
 
-use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
+use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Zip};
 use rayon::prelude::*;
 
 use crate::Spacing;
@@ -105,12 +105,9 @@ fn is_anisotropic(spacing: Spacing) -> bool {
 /// Resamples every channel of `[channel, z, y, x]`; equal extents are
 /// returned untouched, whatever the spacings say, as in nnU-Net.
 ///
-/// Uses all threads of the current pool. Beside input and output it needs at
-/// most two volumes of one channel.
-///
 /// # Panics
 ///
-/// If the extents of `voxels` are not `plan.from`, or an extent is 0.
+/// As [`resample_channel`].
 pub fn resample_channels(voxels: Array4<f32>, plan: &ResamplePlan) -> Array4<f32> {
     let (n_channels, z, y, x) = voxels.dim();
     plan.assert_extents([z, y, x]);
@@ -119,56 +116,99 @@ pub fn resample_channels(voxels: Array4<f32>, plan: &ResamplePlan) -> Array4<f32
     }
     let [z, y, x] = plan.to;
     let mut resampled = Array4::zeros((n_channels, z, y, x));
-    for (source, mut target) in voxels.outer_iter().zip(resampled.outer_iter_mut()) {
-        target.assign(&match plan.coarse_axis() {
-            Some(coarse) => slice_by_slice(source, plan, coarse),
-            None => whole(source, plan),
-        });
+    for (source, target) in voxels.outer_iter().zip(resampled.outer_iter_mut()) {
+        resample_channel(source, target, plan);
     }
     resampled
 }
 
-fn whole(source: ArrayView3<'_, f32>, plan: &ResamplePlan) -> Array3<f32> {
-    let mut resampled = along(source, plan, &[0, 1, 2], plan.order);
-    if plan.order == SplineOrder::Cubic {
-        let (low, high) = range(source.iter());
-        resampled.par_mapv_inplace(|value| value.clamp(low, high));
+/// Resamples one channel `[z, y, x]` into `target`; equal extents are copied.
+///
+/// Uses all threads of the current pool. Beside source and target, which may
+/// be views of any memory order, it holds what the axes resampled first leave
+/// of the channel: they shrink it most, or enlarge it least.
+///
+/// # Panics
+///
+/// If the extents of `source` are not `plan.from`, those of `target` not
+/// `plan.to`, or an extent is 0.
+pub fn resample_channel(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'_, f32>, plan: &ResamplePlan) {
+    let (z, y, x) = source.dim();
+    plan.assert_extents([z, y, x]);
+    match plan.coarse_axis() {
+        Some(coarse) => slice_by_slice(source, target, plan, coarse),
+        None => {
+            along(source, target.view_mut(), plan, &[0, 1, 2], plan.order);
+            if plan.order == SplineOrder::Cubic && plan.from != plan.to {
+                let (low, high) = par_range(source);
+                Zip::from(target).par_for_each(|value| *value = value.clamp(low, high));
+            }
+        }
     }
-    resampled
 }
 
 /// Resamples the slices across the `coarse` axis, each clipped to its own
 /// range, and then picks the nearest of them for each new slice.
-fn slice_by_slice(source: ArrayView3<'_, f32>, plan: &ResamplePlan, coarse: usize) -> Array3<f32> {
+fn slice_by_slice(source: ArrayView3<'_, f32>, target: ArrayViewMut3<'_, f32>, plan: &ResamplePlan, coarse: usize) {
     let in_plane: Vec<usize> = (0..3).filter(|&axis| axis != coarse).collect();
-    let mut resampled = along(source, plan, &in_plane, plan.order);
+    if plan.from[coarse] == plan.to[coarse] {
+        return in_plane_clipped(source, target, plan, (coarse, &in_plane));
+    }
+    let mut shape = plan.to;
+    shape[coarse] = plan.from[coarse];
+    let mut slices = Array3::zeros(shape);
+    in_plane_clipped(source, slices.view_mut(), plan, (coarse, &in_plane));
+    along(slices.view(), target, plan, &[coarse], SplineOrder::Nearest);
+}
+
+fn in_plane_clipped(
+    source: ArrayView3<'_, f32>,
+    mut target: ArrayViewMut3<'_, f32>,
+    plan: &ResamplePlan,
+    (coarse, in_plane): (usize, &[usize]),
+) {
+    along(source, target.view_mut(), plan, in_plane, plan.order);
     if plan.order == SplineOrder::Cubic {
         let slices = source.axis_iter(Axis(coarse)).into_par_iter();
-        slices.zip(resampled.axis_iter_mut(Axis(coarse))).for_each(|(source, mut slice)| {
+        slices.zip(target.axis_iter_mut(Axis(coarse))).for_each(|(source, mut slice)| {
             let (low, high) = range(source.iter());
             slice.mapv_inplace(|value| value.clamp(low, high));
         });
     }
-    along(resampled.view(), plan, &[coarse], SplineOrder::Nearest)
 }
 
-/// Resamples along `axes`, the one that shrinks most first.
-fn along(source: ArrayView3<'_, f32>, plan: &ResamplePlan, axes: &[usize], order: SplineOrder) -> Array3<f32> {
+/// Resamples along `axes`, the one that shrinks most first; extents that stay
+/// are not touched.
+fn along(
+    source: ArrayView3<'_, f32>,
+    mut target: ArrayViewMut3<'_, f32>,
+    plan: &ResamplePlan,
+    axes: &[usize],
+    order: SplineOrder,
+) {
     let mut axes: Vec<usize> = axes.iter().copied().filter(|&axis| plan.from[axis] != plan.to[axis]).collect();
     axes.sort_by(|&a, &b| (plan.to[a] * plan.from[b]).cmp(&(plan.to[b] * plan.from[a])));
-    let mut axes = axes.into_iter();
-    let Some(first) = axes.next() else { return to_owned(source) };
-    let mut resampled = resample_axis(source, first, plan.to[first], order);
-    for axis in axes {
-        resampled = resample_axis(resampled.view(), axis, plan.to[axis], order);
+    let Some((last, first)) = axes.split_last() else {
+        Zip::from(&mut target).and(source).par_for_each(|copy, &value| *copy = value);
+        return;
+    };
+    let mut partly: Option<Array3<f32>> = None;
+    for &axis in first {
+        let source = partly.as_ref().map_or(source, |partly| partly.view());
+        let mut shape = source.raw_dim();
+        shape[axis] = plan.to[axis];
+        let mut resampled = Array3::zeros(shape);
+        resample_axis(source, resampled.view_mut(), axis, order);
+        partly = Some(resampled);
     }
-    resampled
+    resample_axis(partly.as_ref().map_or(source, |partly| partly.view()), target, *last, order);
 }
 
-fn to_owned(source: ArrayView3<'_, f32>) -> Array3<f32> {
-    let mut copy = Array3::zeros(source.raw_dim());
-    Zip::from(&mut copy).and(source).par_for_each(|copy, &value| *copy = value);
-    copy
+/// Least and largest value, slice by slice on all threads.
+fn par_range(values: ArrayView3<'_, f32>) -> (f32, f32) {
+    let wider = |a: (f32, f32), b: (f32, f32)| (a.0.min(b.0), a.1.max(b.1));
+    let slices = values.axis_iter(Axis(0)).into_par_iter();
+    slices.map(|slice| range(slice.iter())).reduce(|| (f32::INFINITY, f32::NEG_INFINITY), wider)
 }
 
 fn range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {

@@ -6,8 +6,11 @@
 
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayView4, Axis, Zip};
+use ndarray::{Array3, ArrayView3, ArrayView4, Axis, Zip};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+use crate::holes::fill_holes;
 
 /// Part of a grid: from `start` up to, not including, `end`, in voxels along each array axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,16 +42,50 @@ impl BoundingBox {
 /// there are none.
 pub fn nonzero_box(voxels: &ArrayView4<'_, f32>) -> BoundingBox {
     let (_, a, b, c) = voxels.dim();
-    let shape = [a, b, c];
-    let mut bounds = BoundingBox::whole(shape);
-    for (axis, &extent) in shape.iter().enumerate() {
-        let is_empty = |&index: &usize| voxels.index_axis(Axis(axis + 1), index).iter().all(|&value| value == 0.0);
-        let Some(first) = (0..extent).find(|index| !is_empty(index)) else { return BoundingBox::whole(shape) };
-        let last = (first..extent).rfind(|index| !is_empty(index)).unwrap_or(first);
-        bounds.start[axis] = first;
-        bounds.end[axis] = last + 1;
+    let planes = voxels.axis_iter(Axis(1)).into_par_iter().map(|plane| bounds_of_plane(&plane));
+    // In order, so that the first and the last plane with signal are known by their place.
+    let planes: Vec<Option<PlaneBounds>> = planes.collect();
+    let with_signal = |(_, bounds): &(usize, &Option<PlaneBounds>)| bounds.is_some();
+    let (Some((first, _)), Some((last, _))) =
+        (planes.iter().enumerate().find(with_signal), planes.iter().enumerate().rfind(with_signal))
+    else {
+        return BoundingBox::whole([a, b, c]);
+    };
+    let within = planes.into_iter().flatten().fold(PlaneBounds::EMPTY, PlaneBounds::and);
+    BoundingBox { start: [first, within.start[0], within.start[1]], end: [last + 1, within.end[0], within.end[1]] }
+}
+
+/// Bounds `[b, c]` of the signal in one plane.
+#[derive(Clone, Copy)]
+struct PlaneBounds {
+    start: [usize; 2],
+    end: [usize; 2],
+}
+
+impl PlaneBounds {
+    const EMPTY: Self = Self { start: [usize::MAX; 2], end: [0; 2] };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            start: std::array::from_fn(|axis| self.start[axis].min(other.start[axis])),
+            end: std::array::from_fn(|axis| self.end[axis].max(other.end[axis])),
+        }
     }
-    bounds
+}
+
+/// Bounds of the voxels of `[channel, b, c]` that are not zero in every channel, if there are any.
+fn bounds_of_plane(plane: &ArrayView3<'_, f32>) -> Option<PlaneBounds> {
+    let mut bounds = PlaneBounds::EMPTY;
+    for channel in plane.outer_iter() {
+        for (index, row) in channel.outer_iter().enumerate() {
+            let has_signal = |&value: &f32| value != 0.0;
+            let Some(first) = row.iter().position(has_signal) else { continue };
+            let from_the_end = row.iter().rev().position(has_signal).unwrap_or(0);
+            let row = PlaneBounds { start: [index, first], end: [index + 1, row.len() - from_the_end] };
+            bounds = bounds.and(row);
+        }
+    }
+    (bounds.end[0] > 0).then_some(bounds)
 }
 
 /// True where any channel of `[channel, a, b, c]` is not zero, or the zeros are enclosed.
@@ -56,40 +93,10 @@ pub fn nonzero_mask(voxels: &ArrayView4<'_, f32>) -> Array3<bool> {
     let (_, a, b, c) = voxels.dim();
     let mut mask = Array3::from_elem((a, b, c), false);
     for channel in voxels.outer_iter() {
-        Zip::from(&mut mask).and(channel).for_each(|mask, &value| *mask |= value != 0.0);
+        Zip::from(&mut mask).and(channel).par_for_each(|mask, &value| *mask |= value != 0.0);
     }
     fill_holes(&mut mask);
     mask
-}
-
-/// Sets every false voxel that no path of false face neighbors joins to the border.
-fn fill_holes(mask: &mut Array3<bool>) {
-    if mask.iter().all(|&inside| inside) {
-        return;
-    }
-    let (a, b, c) = mask.dim();
-    let mut outside = Array3::from_elem(mask.raw_dim(), false);
-    let mut stack: Vec<[usize; 3]> = Vec::new();
-    for ((i, j, k), &inside) in mask.indexed_iter() {
-        let on_border = i == 0 || j == 0 || k == 0 || i + 1 == a || j + 1 == b || k + 1 == c;
-        if on_border && !inside {
-            outside[[i, j, k]] = true;
-            stack.push([i, j, k]);
-        }
-    }
-    while let Some(voxel) = stack.pop() {
-        for axis in 0..3 {
-            for step in [usize::MAX, 1] {
-                let mut neighbor = voxel;
-                neighbor[axis] = neighbor[axis].wrapping_add(step);
-                if let (Some(&false), Some(reached @ &mut false)) = (mask.get(neighbor), outside.get_mut(neighbor)) {
-                    *reached = true;
-                    stack.push(neighbor);
-                }
-            }
-        }
-    }
-    Zip::from(mask).and(&outside).for_each(|mask, &outside| *mask = !outside);
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ pub mod dataset;
 pub mod evaluation;
 pub mod fingerprint;
 pub mod fold;
+pub mod foreground;
+mod holes;
 pub mod importance_map;
 pub mod mirroring;
 pub mod mt19937;

@@ -1,9 +1,11 @@
 //! The intensity normalizations of nnU-Net, one channel at a time.
 //!
 //! Follows `default_normalization_schemes.py`. Mean and deviation are summed in `f64` and rounded once, where NumPy
-//! adds in `f32`; the voxels themselves are subtracted and divided in `f32`, as there.
+//! adds in `f32`; the voxels themselves are subtracted and divided in `f32`, as there. Planes are summed by all threads
+//! of the current pool and added in their order, so the number of threads does not change a bit.
 
-use ndarray::{Array3, ArrayViewMut3, Zip};
+use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, Axis, Zip};
+use rayon::prelude::*;
 
 use crate::plans::{IntensityProperties, Normalization};
 
@@ -35,51 +37,71 @@ pub fn normalize(
     Ok(())
 }
 
-fn z_score(mut channel: ArrayViewMut3<'_, f32>) {
-    let (mean, deviation) = moments(channel.iter());
-    channel.mapv_inplace(|value| (value - mean) / deviation);
+fn z_score(channel: ArrayViewMut3<'_, f32>) {
+    let (mean, deviation) = moments(&channel.view(), None);
+    Zip::from(channel).par_for_each(|value| *value = (*value - mean) / deviation);
 }
 
 fn z_score_inside(channel: ArrayViewMut3<'_, f32>, mask: &Array3<bool>) {
-    let inside = channel.iter().zip(mask).filter(|(_, inside)| **inside).map(|(value, _)| value);
-    let (mean, deviation) = moments(inside);
-    Zip::from(channel).and(mask).for_each(|value, &inside| {
+    let (mean, deviation) = moments(&channel.view(), Some(mask));
+    Zip::from(channel).and(mask).par_for_each(|value, &inside| {
         if inside {
             *value = (*value - mean) / deviation;
         }
     });
 }
 
-/// Mean and population standard deviation, the latter at least [`EPSILON`].
+/// Mean and population standard deviation inside the mask, the latter at least [`EPSILON`].
 #[expect(clippy::cast_possible_truncation, reason = "the voxels they apply to are f32")]
-fn moments<'a>(values: impl Iterator<Item = &'a f32> + Clone) -> (f32, f32) {
-    let (n, sum) = values.clone().fold((0_u64, 0.0), |(n, sum), &value| (n + 1, sum + f64::from(value)));
+fn moments(channel: &ArrayView3<'_, f32>, mask: Option<&Array3<bool>>) -> (f32, f32) {
+    let (n, sum) = total(channel, mask, |value| value);
     let n = n.max(1) as f64;
     let mean = sum / n;
-    let squares: f64 = values.map(|&value| (f64::from(value) - mean).powi(2)).sum();
+    let (_, squares) = total(channel, mask, |value| (value - mean).powi(2));
     (mean as f32, ((squares / n).sqrt() as f32).max(EPSILON))
 }
 
+/// Number of voxels inside the mask, and the sum of `term` over them.
+fn total(channel: &ArrayView3<'_, f32>, mask: Option<&Array3<bool>>, term: impl Fn(f64) -> f64 + Sync) -> (u64, f64) {
+    let of_plane = |(index, plane): (usize, ArrayView2<'_, f32>)| match mask {
+        None => (plane.len() as u64, plane.iter().map(|&value| term(f64::from(value))).sum()),
+        Some(mask) => {
+            let inside = plane.iter().zip(mask.index_axis(Axis(0), index)).filter(|(_, inside)| **inside);
+            inside.fold((0, 0.0), |(n, sum), (&value, _)| (n + 1, sum + term(f64::from(value))))
+        }
+    };
+    let planes: Vec<(u64, f64)> = channel.axis_iter(Axis(0)).into_par_iter().enumerate().map(of_plane).collect();
+    planes.into_iter().fold((0, 0.0), |(n, sum), plane| (n + plane.0, sum + plane.1))
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the voxels they apply to are f32")]
-fn ct(mut channel: ArrayViewMut3<'_, f32>, properties: &IntensityProperties) {
+fn ct(channel: ArrayViewMut3<'_, f32>, properties: &IntensityProperties) {
     let (low, high) = (properties.percentile_00_5 as f32, properties.percentile_99_5 as f32);
     let (mean, deviation) = (properties.mean as f32, (properties.std as f32).max(EPSILON));
-    channel.mapv_inplace(|value| (value.max(low).min(high) - mean) / deviation);
+    Zip::from(channel).par_for_each(|value| *value = (value.max(low).min(high) - mean) / deviation);
 }
 
-fn rescale(mut channel: ArrayViewMut3<'_, f32>) {
-    let low = channel.iter().copied().fold(f32::INFINITY, f32::min);
-    channel.mapv_inplace(|value| value - low);
-    let high = channel.iter().copied().fold(f32::NEG_INFINITY, f32::max).max(EPSILON);
-    channel.mapv_inplace(|value| value / high);
+fn rescale(channel: ArrayViewMut3<'_, f32>) {
+    let (low, high) = range(&channel.view());
+    let width = (high - low).max(EPSILON);
+    Zip::from(channel).par_for_each(|value| *value = (*value - low) / width);
 }
 
-fn rgb(mut channel: ArrayViewMut3<'_, f32>) -> Result<(), NormalizeError> {
+fn rgb(channel: ArrayViewMut3<'_, f32>) -> Result<(), NormalizeError> {
     if let Some(&value) = channel.iter().find(|value| !(0.0..=255.0).contains(*value)) {
         return Err(NormalizeError::NotAColor { value });
     }
-    channel.mapv_inplace(|value| value / 255.0);
+    Zip::from(channel).par_for_each(|value| *value /= 255.0);
     Ok(())
+}
+
+fn range(channel: &ArrayView3<'_, f32>) -> (f32, f32) {
+    let wider = |a: (f32, f32), b: (f32, f32)| (a.0.min(b.0), a.1.max(b.1));
+    let of_plane = |plane: ArrayView2<'_, f32>| {
+        plane.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |range, &value| wider(range, (value, value)))
+    };
+    let planes = channel.axis_iter(Axis(0)).into_par_iter().map(of_plane);
+    planes.reduce(|| (f32::INFINITY, f32::NEG_INFINITY), wider)
 }
 
 /// Why a channel cannot be normalized.

@@ -5,12 +5,13 @@
 //! which keep the slices and their spacing. What was done is written into [`CaseProperties`], from which
 //! [`crate::restore`] finds the way back.
 //!
-//! Departs from nnU-Net by refusing what it would resample to nothing, and by working channel by channel, so that
-//! beside input and output two volumes of one channel are in memory.
+//! Departs from nnU-Net by refusing what it would resample to nothing, and by consuming the case: channels are
+//! normalized where they lie, resampled from there into the result, and labels follow when the image is gone. Beside
+//! input and result, what resampling keeps between two axes of one channel is the largest thing in memory.
 
-use imaging::resample::{ResamplePlan, SeparateAxis, SplineOrder, resample_channels, resample_labels};
-use imaging::{Image, Spacing, SpacingError, Volume};
-use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis, Zip, s};
+use imaging::resample::{ResamplePlan, SeparateAxis, SplineOrder, resample_channel, resample_labels};
+use imaging::{Geometry, Image, Spacing, SpacingError, Volume};
+use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut4, Axis, Zip, s};
 use serde::{Deserialize, Serialize};
 
 use crate::crop::{BoundingBox, nonzero_box, nonzero_mask};
@@ -63,21 +64,22 @@ pub struct Preprocessed {
 ///
 /// [`PreprocessError`] if case and plans do not fit, or the plans ask for something this crate does not do.
 pub fn preprocess(
-    image: &Image,
-    labels: Option<&Volume<u8>>,
+    image: Image,
+    labels: Option<Volume<u8>>,
     plans: &Plans,
     configuration: &Configuration,
 ) -> Result<Preprocessed, PreprocessError> {
-    check(image, labels, configuration)?;
+    check(&image, labels.as_ref(), configuration)?;
     let [a, b, c] = plans.transpose_forward;
-    let voxels = image.voxels.view().permuted_axes([0, a + 1, b + 1, c + 1]);
-    let crop = nonzero_box(&voxels);
+    let Image { mut voxels, geometry } = image;
+    let transposed = voxels.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
+    let crop = nonzero_box(&transposed.view());
     let (i, j, k) = (crop.range(0), crop.range(1), crop.range(2));
-    let voxels = voxels.slice_move(s![.., i.clone(), j.clone(), k.clone()]);
-    let properties = properties(image, plans, configuration, crop)?;
+    let cropped = transposed.slice_move(s![.., i.clone(), j.clone(), k.clone()]);
+    let properties = properties(&geometry, plans, configuration, crop)?;
 
     let normalizes_inside = configuration.use_mask_for_norm.contains(&true);
-    let mask = (labels.is_some() || normalizes_inside).then(|| nonzero_mask(&voxels));
+    let mask = (labels.is_some() || normalizes_inside).then(|| nonzero_mask(&cropped.view()));
     let labels = labels.zip(mask.as_ref()).map(|(labels, mask)| {
         let labels = labels.voxels.view().permuted_axes([a, b, c]);
         mark_outside(&labels.slice(s![i, j, k]), mask)
@@ -85,10 +87,11 @@ pub fn preprocess(
     // A label counts as signal, even where every channel is zero.
     let mask = match &labels {
         Some(labels) => normalizes_inside.then(|| labels.mapv(|label| label != OUTSIDE)),
-        None => mask,
+        None => mask.filter(|_| normalizes_inside),
     };
 
-    let image = channels(&voxels, mask.as_ref(), plans, configuration, &properties)?;
+    let image = channels(cropped, mask.as_ref(), plans, configuration, &properties)?;
+    drop((voxels, mask));
     let labels = labels
         .map(|labels| {
             let plan = properties.forward("resampling_fn_seg_kwargs", &configuration.resampling_fn_seg_kwargs)?;
@@ -122,12 +125,12 @@ fn check(image: &Image, labels: Option<&Volume<u8>>, configuration: &Configurati
 }
 
 fn properties(
-    image: &Image,
+    geometry: &Geometry,
     plans: &Plans,
     configuration: &Configuration,
     crop: BoundingBox,
 ) -> Result<CaseProperties, PreprocessError> {
-    let original = planning_spacing(&image.geometry);
+    let original = planning_spacing(geometry);
     let spacing = plans.transpose_forward.map(|axis| original[axis]);
     let target_spacing = match configuration.spacing[..] {
         [z, y, x] => [z, y, x],
@@ -148,7 +151,7 @@ fn properties(
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range, checked above")]
     let resampled_shape = extents.map(|extent| extent as usize);
     let transpose_forward = plans.transpose_forward;
-    let original_shape = image.geometry.shape();
+    let original_shape = geometry.shape();
     Ok(CaseProperties {
         original_shape,
         transpose_forward,
@@ -162,44 +165,29 @@ fn properties(
 
 fn mark_outside(labels: &ArrayView3<'_, u8>, mask: &Array3<bool>) -> Array3<i16> {
     let mark = |&label: &u8, &inside: &bool| if label == 0 && !inside { OUTSIDE } else { i16::from(label) };
-    Zip::from(labels).and(mask).map_collect(mark)
+    Zip::from(labels).and(mask).par_map_collect(mark)
 }
 
-/// Normalizes and resamples one channel after the other.
+/// Normalizes every channel of `[channel, z, y, x]` in place and resamples it.
 fn channels(
-    voxels: &ArrayView4<'_, f32>,
+    mut voxels: ArrayViewMut4<'_, f32>,
     mask: Option<&Array3<bool>>,
     plans: &Plans,
     configuration: &Configuration,
     properties: &CaseProperties,
 ) -> Result<Array4<f32>, PreprocessError> {
     let plan = properties.forward("resampling_fn_data_kwargs", &configuration.resampling_fn_data_kwargs)?;
-    let n_channels = voxels.dim().0;
-    let mut all: Option<Array4<f32>> = None;
-    for (index, channel) in voxels.outer_iter().enumerate() {
-        let mut channel = contiguous(&channel);
+    let [z, y, x] = properties.resampled_shape;
+    let mut resampled = Array4::zeros((voxels.dim().0, z, y, x));
+    for (index, mut channel) in voxels.outer_iter_mut().enumerate() {
         let mask = mask.filter(|_| configuration.use_mask_for_norm[index]);
         let statistics: Option<&IntensityProperties> =
             plans.foreground_intensity_properties_per_channel.get(&index.to_string());
         normalize(channel.view_mut(), mask, configuration.normalization_schemes[index], statistics)
             .map_err(|source| PreprocessError::Normalize { channel: index, source })?;
-        let channel = resample_channels(channel.insert_axis(Axis(0)), &plan);
-        if n_channels == 1 {
-            return Ok(channel);
-        }
-        let [z, y, x] = properties.resampled_shape;
-        let all = all.get_or_insert_with(|| Array4::zeros((n_channels, z, y, x)));
-        all.slice_mut(s![index..=index, .., .., ..]).assign(&channel);
+        resample_channel(channel.view(), resampled.index_axis_mut(Axis(0), index), &plan);
     }
-    let [z, y, x] = properties.resampled_shape;
-    Ok(all.unwrap_or_else(|| Array4::zeros((0, z, y, x))))
-}
-
-/// A copy in C order, whatever the order of the view.
-fn contiguous(view: &ArrayView3<'_, f32>) -> Array3<f32> {
-    let mut copy = Array3::zeros(view.dim());
-    copy.assign(view);
-    copy
+    Ok(resampled)
 }
 
 impl CaseProperties {

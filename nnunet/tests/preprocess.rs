@@ -69,7 +69,7 @@ impl Case {
     fn preprocessed(&self) -> Preprocessed {
         let (plans, configuration) = self.plans();
         let (image, labels) = self.files();
-        preprocess(&image, Some(&labels), &plans, &configuration).unwrap()
+        preprocess(image, Some(labels), &plans, &configuration).unwrap()
     }
 }
 
@@ -101,7 +101,7 @@ fn arrays_and_labels_are_those_of_nnunet() {
 fn without_labels_the_image_is_the_same_unless_a_label_lies_outside_the_signal() {
     for case in cases().into_iter().filter(|case| !case.mask.contains(&true)) {
         let (plans, configuration) = case.plans();
-        let found = preprocess(&case.files().0, None, &plans, &configuration).unwrap();
+        let found = preprocess(case.files().0, None, &plans, &configuration).unwrap();
         assert_eq!(found.image, case.preprocessed().image, "{}", case.name);
         assert_eq!(found.labels, None);
     }
@@ -136,7 +136,7 @@ fn what_does_not_fit_the_plans_is_refused() {
     let (plans, configuration) = case.plans();
     let (image, labels) = case.files();
     let refused = |image: &Image, labels: Option<&Volume<u8>>, configuration: &Configuration| {
-        preprocess(image, labels, &plans, configuration).unwrap_err()
+        preprocess(image.clone(), labels.cloned(), &plans, configuration).unwrap_err()
     };
 
     let mut other = configuration.clone();

@@ -5,24 +5,22 @@
 //! stay in cache, with the lines side by side so that the compiler can use
 //! vector instructions.
 
-use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
+use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
 use super::SplineOrder;
 use super::kernel::{self, CubicTap, LinearTap};
 use super::prefilter::{self, LANES, PADDING};
 
-/// Resamples `source` along `axis` to `extent` voxels.
+/// Resamples `source` along `axis` to the extent that `target` has there; the
+/// other extents are the same.
 pub(super) fn resample_axis(
     source: ArrayView3<'_, f32>,
+    mut target: ArrayViewMut3<'_, f32>,
     axis: usize,
-    extent: usize,
     order: SplineOrder,
-) -> Array3<f32> {
-    let n_in = source.len_of(Axis(axis));
-    let mut shape = source.raw_dim();
-    shape[axis] = extent;
-    let mut target = Array3::zeros(shape);
+) {
+    let (n_in, extent) = (source.len_of(Axis(axis)), target.len_of(Axis(axis)));
     // A bundle is [position along the axis, line]; lines neighbor in x where possible.
     let across = usize::from(axis == 0);
     let sources = source.axis_iter(Axis(across)).flat_map(|plane| bundles(plane, axis));
@@ -42,7 +40,6 @@ pub(super) fn resample_axis(
             tasks.for_each_init(Vec::new, |line, (target, source)| cubic(source, target, &taps, line));
         }
     }
-    target
 }
 
 /// x, the only axis that lies last in its plane.
@@ -141,15 +138,23 @@ fn scatter<T>(mut target: ArrayViewMut2<'_, f32>, taps: &[T], fill: impl Fn(&T, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use ndarray::{Array3, array};
+
+    fn resampled(source: ArrayView3<'_, f32>, axis: usize, extent: usize, order: SplineOrder) -> Array3<f32> {
+        let mut shape = source.raw_dim();
+        shape[axis] = extent;
+        let mut target = Array3::zeros(shape);
+        resample_axis(source, target.view_mut(), axis, order);
+        target
+    }
 
     fn check(order: SplineOrder, extent: usize, expected: &[f32]) {
         let line = array![[[0.0_f32, 4.0, 8.0, 8.0]]];
         for axis in 0..3 {
             let mut source = line.clone();
             source.swap_axes(axis, 2);
-            let resampled = resample_axis(source.view(), axis, extent, order);
-            let found: Vec<_> = resampled.iter().copied().collect();
+            let target = resampled(source.view(), axis, extent, order);
+            let found: Vec<_> = target.iter().copied().collect();
             assert_eq!(found, expected, "{order:?} along axis {axis}");
         }
     }
@@ -166,7 +171,7 @@ mod tests {
         let source = Array3::from_shape_fn((2, 37, 19), |(z, y, x)| (z * 1000 + y * 20 + x) as f32);
         for axis in 0..3 {
             let extent = source.len_of(Axis(axis));
-            let same = resample_axis(source.view(), axis, extent, SplineOrder::Linear);
+            let same = resampled(source.view(), axis, extent, SplineOrder::Linear);
             assert_eq!(same, source, "axis {axis}");
         }
     }

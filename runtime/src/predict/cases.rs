@@ -66,9 +66,10 @@ pub(crate) fn prepare(channels: &[PathBuf], model: &Model) -> Result<Prepared, C
     let image = nifti::read_image(channels)?;
     seconds.read = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let preprocessed = preprocess(&image, None, &model.plans, &model.configuration)?;
+    let geometry = image.geometry.clone();
+    let preprocessed = preprocess(image, None, &model.plans, &model.configuration)?;
     seconds.preprocess = start.elapsed().as_secs_f64();
-    Ok(Prepared { preprocessed, geometry: image.geometry, seconds })
+    Ok(Prepared { preprocessed, geometry, seconds })
 }
 
 /// Why a case cannot be predicted at all.
