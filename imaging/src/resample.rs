@@ -135,15 +135,13 @@ pub fn resample_channels(voxels: Array4<f32>, plan: &ResamplePlan) -> Array4<f32
 pub fn resample_channel(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'_, f32>, plan: &ResamplePlan) {
     let (z, y, x) = source.dim();
     plan.assert_extents([z, y, x]);
-    match plan.coarse_axis() {
-        Some(coarse) => slice_by_slice(source, target, plan, coarse),
-        None => {
-            along(source, target.view_mut(), plan, &[0, 1, 2], plan.order);
-            if plan.order == SplineOrder::Cubic && plan.from != plan.to {
-                let (low, high) = par_range(source);
-                Zip::from(target).par_for_each(|value| *value = value.clamp(low, high));
-            }
-        }
+    if let Some(coarse) = plan.coarse_axis() {
+        return slice_by_slice(source, target, plan, coarse);
+    }
+    along(source, target.view_mut(), plan, &[0, 1, 2], plan.order);
+    if plan.order == SplineOrder::Cubic && plan.from != plan.to {
+        let (low, high) = par_range(source);
+        Zip::from(target).par_for_each(|value| *value = value.clamp(low, high));
     }
 }
 

@@ -1,4 +1,5 @@
-//! From a raw data set to a fingerprint, and to preprocessed cases in a store; cases in parallel.
+//! From a raw data set to a fingerprint, and to preprocessed cases in a store; as many cases at a time as there are
+//! threads in the current pool, which they share.
 //!
 //! A case is preprocessed again only if its files or what the plans say about preprocessing have changed: patch, batch
 //! and network may change freely.
@@ -9,13 +10,14 @@ use std::path::{Path, PathBuf};
 use bundle_format::Digest;
 use nnunet::dataset::CaseId;
 use nnunet::fingerprint::{CaseFingerprint, Fingerprint, FingerprintError};
+use nnunet::foreground;
 use nnunet::plans::{Configuration, Plans};
 use nnunet::preprocess::{PreprocessError, preprocess};
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use serde_json::Value;
 
 use crate::raw_dataset::{RawCase, RawDataset, RawDatasetError};
 use crate::store::{Store, StoreError};
+use crate::workers;
 
 /// Fields of a configuration that do not bear on the preprocessed arrays.
 const IRRELEVANT: [&str; 6] =
@@ -47,7 +49,7 @@ pub fn fingerprint(raw: &RawDataset, done: &(dyn Fn() + Sync)) -> Result<Fingerp
     };
     let listed: Vec<_> = raw.cases.iter().collect();
     // Kept in order, so that the error reported does not depend on which thread was first.
-    let measured: Vec<_> = listed.par_iter().map(|&pair| measure(pair)).collect();
+    let measured: Vec<_> = workers::map(&listed, |&pair| measure(pair));
     let cases = measured.into_iter().collect::<Result<_, _>>()?;
     Fingerprint::merge(cases).map_err(|source| PreparationError::Fingerprint { case: None, source })
 }
@@ -68,7 +70,7 @@ pub fn prepare(
         done();
         (case.clone(), result)
     };
-    listed.par_iter().map(|&pair| prepare(pair)).collect()
+    workers::map(&listed, |&pair| prepare(pair))
 }
 
 struct Job<'a> {
@@ -91,12 +93,9 @@ impl Job<'_> {
             .raw
             .read(self.files)
             .map_err(|source| PreparationError::Raw { case: case(), source: source.into() })?;
-        let preprocessed = preprocess(&image, Some(&labels), self.plans, self.configuration)
+        let preprocessed = preprocess(image, Some(labels), self.plans, self.configuration)
             .map_err(|source| PreparationError::Preprocess { case: case(), source })?;
-        let structures = &self.raw.labels.structures;
-        let mut classes: Vec<u8> = structures.iter().flat_map(|structure| structure.values.clone()).collect();
-        classes.retain(|&class| class != 0);
-        self.store.write(self.case, source, &preprocessed, &classes)?;
+        self.store.write(self.case, source, &preprocessed, &foreground::structures(&self.raw.labels))?;
         Ok(Prepared::Anew)
     }
 

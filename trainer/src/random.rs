@@ -17,8 +17,6 @@ pub enum Purpose {
     Training,
     /// A validation patch.
     Validation,
-    /// Which foreground voxels of a case are remembered.
-    Locations,
 }
 
 /// Key of one stream.
@@ -48,7 +46,6 @@ impl Stream {
             Purpose::Weights => 0,
             Purpose::Training => 1,
             Purpose::Validation => 2,
-            Purpose::Locations => 3,
         };
         key[12..16].copy_from_slice(&self.epoch.to_le_bytes());
         key[16..20].copy_from_slice(&self.iteration.to_le_bytes());

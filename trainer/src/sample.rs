@@ -11,7 +11,7 @@ use crate::patch_geometry::PatchGeometry;
 use crate::placement::{anywhere, around, must_show_foreground};
 use crate::random::{Purpose, Stream};
 use crate::spatial::SpatialTransform;
-use crate::store::{StoreError, StoredCase};
+use crate::store::{OUTSIDE, StoreError, StoredCase};
 use crate::targets;
 
 /// Image and targets of one patch.
@@ -92,13 +92,17 @@ impl Sampler {
         shows_foreground: bool,
     ) -> Result<[i64; 3], StoreError> {
         let (shape, sampled, patch) = (case.record.shape, self.geometry.sampled, self.geometry.patch);
-        let present: Vec<(u8, u64)> =
-            case.record.n_locations.iter().filter(|&(_, &n)| n > 0).map(|(&class, &n)| (class, n)).collect();
+        let remembered = case.record.remembered.iter().enumerate();
+        let mut present: Vec<_> = remembered.filter(|(_, of)| of.n_voxels > 0).collect();
+        if present.len() > 1 {
+            // What is merely annotated is no foreground.
+            present.retain(|(_, of)| !of.labels.contains(&OUTSIDE));
+        }
         if !shows_foreground || present.is_empty() {
             return Ok(anywhere(generator, shape, sampled, patch));
         }
-        let (class, n_voxels) = present[generator.random_range(0..present.len())];
-        let voxel = case.location(class, generator.random_range(0..n_voxels))?;
+        let (structure, of) = present[generator.random_range(0..present.len())];
+        let voxel = case.location(structure, generator.random_range(0..of.n_voxels))?;
         Ok(around(voxel, shape, sampled, patch))
     }
 }

@@ -1,29 +1,36 @@
 //! Preprocessed cases on disk, in a form from which a patch is read at the cost of that patch.
 //!
 //! Four files per case: `<case>.image` (`f32`, `[channel, z, y, x]`), `<case>.labels` (`i16`, `[z, y, x]`),
-//! `<case>.locations` (voxels of every class as `u32` triples `[z, y, x]`), all little-endian without header, and
-//! `<case>.json`, which describes them. The description is written last: where it is, the case is complete. It holds
-//! a digest of everything the arrays were made from, so that a case is made again when plans or raw files change.
+//! `<case>.locations` (remembered voxels of every structure as `u32` triples `[z, y, x]`), all little-endian, in C
+//! order and without header, so that they can be mapped into memory as they are, and `<case>.json`, which describes
+//! them. A block is read row by row: whole rows of its slices, and nothing else. The description is written last:
+//! where it is, the case is complete. It holds a digest of everything the arrays were made from, so that a case is
+//! made again when plans or raw files change.
 
-use std::collections::BTreeMap;
-use std::io;
+mod error;
+
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bundle_format::Digest;
 use fs_err::File;
+use ndarray::{ArrayBase, Data, Dimension};
 use nnunet::dataset::CaseId;
+use nnunet::foreground;
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use serde::{Deserialize, Serialize};
 
 use crate::block::Block;
-use crate::locations;
 use imaging::atomic_file;
 
+pub use error::StoreError;
 pub use nnunet::preprocess::OUTSIDE;
 
 /// Version of the files' format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Values that are encoded at a time.
+const CHUNK: usize = 1 << 14;
 /// Largest description that is read.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
 /// Largest extent of an axis, so that a voxel's index fits into the locations.
@@ -42,10 +49,20 @@ pub struct CaseRecord {
     pub n_channels: usize,
     /// Extents `[z, y, x]`.
     pub shape: [usize; 3],
-    /// Class to the number of its voxels in `<case>.locations`, where classes follow in this order.
-    pub n_locations: BTreeMap<u8, u64>,
+    /// Structures whose voxels are in `<case>.locations`, in this order.
+    pub remembered: Vec<Remembered>,
     /// The way from the raw case, and back.
     pub properties: CaseProperties,
+}
+
+/// How many voxels of a structure are remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remembered {
+    /// Labels of the structure; with [`OUTSIDE`] among them, everything that is annotated.
+    pub labels: Vec<i16>,
+    /// Voxels in the file.
+    pub n_voxels: u64,
 }
 
 /// A folder of preprocessed cases.
@@ -74,7 +91,8 @@ impl Store {
         self.open(case).is_ok_and(|stored| stored.record.source == *source)
     }
 
-    /// Writes a case with labels; the description appears last, and not before the arrays are on the disk.
+    /// Writes a case with labels and what is remembered of these structures, each a set of labels; the description
+    /// appears last, and not before the arrays are on the disk.
     ///
     /// # Errors
     ///
@@ -88,30 +106,34 @@ impl Store {
         case: &CaseId,
         source: Digest,
         preprocessed: &Preprocessed,
-        classes: &[u8],
+        structures: &[Vec<i16>],
     ) -> Result<(), StoreError> {
         let labels = preprocessed.labels.as_ref().expect("a training case has labels");
         let (n_channels, z, y, x) = preprocessed.image.dim();
-        let locations = locations::of(labels, classes);
-        let n_locations = locations.iter().map(|(&class, voxels)| (class, voxels.len() as u64)).collect();
+        let locations = foreground::locations(labels, structures);
+        let remembered = locations.iter().map(|of| {
+            let labels = of.labels.clone();
+            Remembered { labels, n_voxels: of.voxels.len() as u64 }
+        });
+        let remembered = remembered.collect();
         let properties = preprocessed.properties.clone();
-        let record = CaseRecord { format: FORMAT, source, n_channels, shape: [z, y, x], n_locations, properties };
-        let write = |suffix: &str, content: &[u8]| {
-            atomic_file::write(&self.path(case, suffix), content)
-                .map_err(|source| StoreError::Write { case: case.clone(), source })
+        let record = CaseRecord { format: FORMAT, source, n_channels, shape: [z, y, x], remembered, properties };
+        let write = || {
+            fs_err::create_dir_all(&self.folder)?;
+            match fs_err::remove_file(self.path(case, "json")) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(source),
+                _ => {}
+            }
+            let path = |suffix| self.path(case, suffix);
+            atomic_file::write_with(&path("image"), |file| encode(file, &preprocessed.image, f32::to_le_bytes))?;
+            atomic_file::write_with(&path("labels"), |file| encode(file, labels, i16::to_le_bytes))?;
+            atomic_file::write_with(&path("locations"), |file| {
+                let coordinates = locations.iter().flat_map(|of| of.voxels.as_flattened());
+                encode_values(file, coordinates.copied(), u32::to_le_bytes)
+            })?;
+            atomic_file::write(&path("json"), &serde_json::to_vec_pretty(&record)?)
         };
-        let failed = |source| StoreError::Write { case: case.clone(), source };
-        fs_err::create_dir_all(&self.folder).map_err(failed)?;
-        match fs_err::remove_file(self.path(case, "json")) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(failed(source)),
-            _ => {}
-        }
-        write("image", &bytes(&preprocessed.image, |value: f32| value.to_le_bytes()))?;
-        write("labels", &bytes(labels, |value: i16| value.to_le_bytes()))?;
-        let triples = locations.values().flatten().flatten().flat_map(|index| index.to_le_bytes());
-        write("locations", &triples.collect::<Vec<u8>>())?;
-        let record = serde_json::to_vec_pretty(&record).map_err(|source| failed(source.into()))?;
-        write("json", &record)
+        write().map_err(|source| StoreError::Write { case: case.clone(), source })
     }
 
     /// Opens a case and checks that its files have the sizes described.
@@ -136,7 +158,7 @@ impl Store {
             return Err(StoreError::Format { path, expected: FORMAT, found: record.format });
         }
         let n_voxels = record.n_voxels().ok_or(StoreError::Shape { path, found: record.shape })?;
-        let n_locations: u64 = record.n_locations.values().sum();
+        let n_locations = record.remembered.iter().fold(0_u64, |sum, of| sum.saturating_add(of.n_voxels));
         for (suffix, expected) in [
             ("image", 4 * (record.n_channels * n_voxels) as u64),
             ("labels", 2 * n_voxels as u64),
@@ -211,7 +233,7 @@ impl StoredCase {
         Ok(Block { lower, shape, image, labels })
     }
 
-    /// Remembered voxel number `index` of a class.
+    /// Remembered voxel number `index` of a structure, which is given by its place in the description.
     ///
     /// # Errors
     ///
@@ -219,11 +241,11 @@ impl StoredCase {
     ///
     /// # Panics
     ///
-    /// If the class has not as many voxels.
-    pub fn location(&self, class: u8, index: u64) -> Result<[usize; 3], StoreError> {
-        let counts = &self.record.n_locations;
-        assert!(counts.get(&class).is_some_and(|&count| index < count), "only voxels that are there are asked for");
-        let before: u64 = counts.range(..class).map(|(_, count)| count).sum();
+    /// If there is no such structure or it has not as many voxels.
+    pub fn location(&self, structure: usize, index: u64) -> Result<[usize; 3], StoreError> {
+        let (before, rest) = self.record.remembered.split_at(structure);
+        assert!(rest.first().is_some_and(|of| index < of.n_voxels), "only voxels that are there are asked for");
+        let before: u64 = before.iter().map(|of| of.n_voxels).sum();
         let path = self.store.path(&self.case, "locations");
         let mut buffer = [0; 12];
         let read = File::open(&path).and_then(|file| file.file().read_exact_at(&mut buffer, (before + index) * 12));
@@ -275,89 +297,32 @@ impl Part {
     }
 }
 
-fn bytes<'a, T: Copy + 'a, const N: usize>(
-    values: impl IntoIterator<Item = &'a T>,
+/// Writes an array in C order.
+fn encode<T: Copy, const N: usize>(
+    file: &mut impl Write,
+    array: &ArrayBase<impl Data<Elem = T>, impl Dimension>,
     encode: fn(T) -> [u8; N],
-) -> Vec<u8> {
-    values.into_iter().flat_map(|&value| encode(value)).collect()
+) -> io::Result<()> {
+    match array.as_slice() {
+        Some(values) => values.chunks(CHUNK).try_for_each(|chunk| encode_values(file, chunk.iter().copied(), encode)),
+        None => encode_values(file, array.iter().copied(), encode),
+    }
 }
 
-/// Why a case could not be stored or read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The description is of another version.
-    #[error("`{}` has format {found}, expected {expected}; preprocess the case again", path.display())]
-    Format {
-        /// The description.
-        path: PathBuf,
-        /// The version known here.
-        expected: u32,
-        /// The version found.
-        found: u32,
-    },
-    /// The description is malformed.
-    #[error("`{}` does not describe a preprocessed case", path.display())]
-    Json {
-        /// The description.
-        path: PathBuf,
-        /// Where and why.
-        source: serde_json::Error,
-    },
-    /// A voxel has a label that the network does not know.
-    #[error("case `{case}` has label {found}, the data set names {n_classes} classes from 0")]
-    Label {
-        /// The case.
-        case: CaseId,
-        /// The label.
-        found: i16,
-        /// Classes of the data set.
-        n_classes: usize,
-    },
-    /// A remembered voxel lies outside the case.
-    #[error("`{}` names voxel {found:?} of a case of shape {shape:?}", path.display())]
-    Location {
-        /// The locations.
-        path: PathBuf,
-        /// Extents of the case.
-        shape: [usize; 3],
-        /// The voxel.
-        found: [usize; 3],
-    },
-    /// A file could not be read.
-    #[error("cannot read `{}`", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The extents are not those of an array in memory.
-    #[error("`{}` describes a case of shape {found:?}", path.display())]
-    Shape {
-        /// The description.
-        path: PathBuf,
-        /// Extents found.
-        found: [usize; 3],
-    },
-    /// A file has another size than described.
-    #[error("`{}` has {found} bytes, expected {expected}", path.display())]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Bytes described.
-        expected: u64,
-        /// Bytes found.
-        found: u64,
-    },
-    /// A case could not be written.
-    #[error("cannot store case `{case}`")]
-    Write {
-        /// The case.
-        case: CaseId,
-        /// What the system said, with the file.
-        source: io::Error,
-    },
+fn encode_values<T, const N: usize>(
+    file: &mut impl Write,
+    values: impl Iterator<Item = T>,
+    encode: fn(T) -> [u8; N],
+) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(CHUNK * N);
+    for value in values {
+        bytes.extend(encode(value));
+        if bytes.len() >= CHUNK * N {
+            file.write_all(&bytes)?;
+            bytes.clear();
+        }
+    }
+    file.write_all(&bytes)
 }
 
 #[cfg(test)]
@@ -386,7 +351,7 @@ mod tests {
 
     fn stored(folder: &Path) -> (Store, CaseId, Digest) {
         let (store, case, source) = (Store::new(folder), CaseId::new("a").unwrap(), Digest::of(b"source"));
-        store.write(&case, source, &preprocessed(), &[1, 2, 3]).unwrap();
+        store.write(&case, source, &preprocessed(), &[vec![1], vec![2], vec![3]]).unwrap();
         (store, case, source)
     }
 
@@ -403,14 +368,15 @@ mod tests {
     }
 
     #[test]
-    fn locations_are_those_of_their_class() {
+    fn locations_are_those_of_their_structure() {
         let folder = tempfile::tempdir().unwrap();
         let (store, case, _) = stored(folder.path());
         let stored = store.open(&case).unwrap();
-        assert_eq!(stored.record.n_locations, BTreeMap::from([(1, 3), (2, 1), (3, 0)]));
-        let ones: Vec<_> = (0..3).map(|i| stored.location(1, i).unwrap()).collect();
+        let counts: Vec<_> = stored.record.remembered.iter().map(|of| (of.labels[0], of.n_voxels)).collect();
+        assert_eq!(counts, [(1, 3), (2, 1), (3, 0)]);
+        let ones: Vec<_> = (0..3).map(|i| stored.location(0, i).unwrap()).collect();
         assert_eq!(ones, [[1, 0, 2], [1, 0, 3], [1, 2, 3]]);
-        assert_eq!(stored.location(2, 0).unwrap(), [1, 1, 1]);
+        assert_eq!(stored.location(1, 0).unwrap(), [1, 1, 1]);
     }
 
     #[test]
@@ -438,8 +404,8 @@ mod tests {
         };
         assert!(refused(r#""shape":[2,3,4]"#, r#""shape":[0,3,4]"#).contains("shape [0, 3, 4]"));
         assert!(refused(r#""shape":[2,3,4]"#, r#""shape":[1048576,1048576,1048576]"#).contains("shape"));
-        assert!(refused(r#""format":1"#, r#""format":2"#).contains("format 2, expected 1"));
-        assert!(refused(r#""1":3"#, r#""1":4"#).contains("48 bytes, expected 60"));
+        assert!(refused(r#""format":2"#, r#""format":1"#).contains("format 1, expected 2"));
+        assert!(refused(r#""n_voxels":3"#, r#""n_voxels":4"#).contains("48 bytes, expected 60"));
         assert!(refused(r#"{"format""#, r#"{"more":1,"format""#).contains("does not describe"));
     }
 
@@ -448,6 +414,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (store, case, _) = stored(folder.path());
         fs_err::write(folder.path().join("a.locations"), vec![255; 48]).unwrap();
-        assert!(matches!(store.open(&case).unwrap().location(1, 0), Err(StoreError::Location { .. })));
+        assert!(matches!(store.open(&case).unwrap().location(0, 0), Err(StoreError::Location { .. })));
     }
 }

@@ -144,7 +144,7 @@ impl Training {
         let image = Array4::from_shape_fn((1, z, y, x), |(_, k, j, i)| ((k * 7 + j * 3 + i) % 5) as f32 - 2.0);
         let case = Preprocessed { image, labels: Some(Array3::zeros((z, y, x))), properties };
         let store = Store::new(self.path("data").join(identifier));
-        store.write(&CaseId::new("case_b").unwrap(), Digest::of(b""), &case, &[1, 2]).unwrap();
+        store.write(&CaseId::new("case_b").unwrap(), Digest::of(b""), &case, &[vec![1], vec![2]]).unwrap();
     }
 
     fn request(&self, name: &str) -> Request {

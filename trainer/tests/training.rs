@@ -66,7 +66,7 @@ fn store(folder: &Path) -> (Store, Vec<CaseId>) {
     let store = Store::new(folder);
     let cases: Vec<_> = (0..4).map(|number| CaseId::new(format!("case_{number}")).unwrap()).collect();
     for (number, case) in cases.iter().enumerate() {
-        store.write(case, Digest::of(b""), &slices(number), &[1]).unwrap();
+        store.write(case, Digest::of(b""), &slices(number), &[vec![1]]).unwrap();
     }
     (store, cases)
 }

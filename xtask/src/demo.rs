@@ -9,6 +9,7 @@ mod budget;
 mod job;
 mod material;
 mod results;
+mod side_by_side;
 mod table;
 mod workplace;
 

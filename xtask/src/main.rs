@@ -1,9 +1,10 @@
-//! `cargo xtask setup | test | demo`: the project's own chores.
+//! `cargo xtask setup | test | demo | bench`: the project's own chores.
 //!
 //! A fresh machine has Rust and Python with pip; two commands must do the
 //! rest. `demo` runs the main job, `test` the tests, and both call `setup`
 //! themselves when the native libraries are missing.
 
+mod bench;
 mod console;
 mod demo;
 mod setup;
@@ -30,6 +31,8 @@ enum Command {
     Test(test::Args),
     /// Runs the main job: plan, train, export, sign, verify, predict, evaluate
     Demo(Box<demo::Args>),
+    /// Measures our programs beside their peers, on the same files in one run
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match done {
         Ok(code) => code,

@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use super::budget::Budget;
 use super::material::{Material, Unseen};
+use super::side_by_side;
 use crate::console;
 use crate::workspace;
 
@@ -32,9 +33,7 @@ impl Job {
         let mut phases = Phases::default();
         phases.time("plan and preprocess", || self.plan_and_preprocess(&raw))?;
         let unseen = self.material.hold_out(&raw, &self.work, limit)?;
-        for fold in &self.budget.folds {
-            phases.time(&format!("train fold {fold}"), || self.train(*fold))?;
-        }
+        phases.time(&format!("train folds {}", self.folds()), || self.train())?;
         phases.time("export and sign", || self.export_and_sign())?;
         phases.time("verify and self-test", || self.check_bundle())?;
         let prediction = self.work.join("predictions");
@@ -56,7 +55,16 @@ impl Job {
         run(command)
     }
 
-    fn train(&self, fold: u16) -> Result<()> {
+    /// Trains all folds side by side, each on its share of the processors: the threads of one training wait for each
+    /// other at every layer, those of two trainings never do.
+    fn train(&self) -> Result<()> {
+        let n_processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let n_threads = (n_processors / self.budget.folds.len()).max(1);
+        let commands = self.budget.folds.iter().map(|&fold| (format!("fold {fold}"), self.train_fold(fold, n_threads)));
+        side_by_side::run(commands.collect())
+    }
+
+    fn train_fold(&self, fold: u16, n_threads: usize) -> Command {
         let mut command = trainer("train");
         command.args([&self.material.name, &self.configuration, &fold.to_string()]);
         option(&mut command, "--epochs", self.budget.epochs);
@@ -65,8 +73,9 @@ impl Job {
         command.args(["--checkpoints", "late"]);
         option(&mut command, "--late", self.budget.late);
         command.args(["--schedule", &self.budget.schedule, "--seed", "1", "--device", "cpu"]);
+        command.args(["--threads", &n_threads.to_string()]);
         command.arg("--preprocessed").arg(self.preprocessed()).arg("--results").arg(self.results());
-        run(command)
+        command
     }
 
     fn export_and_sign(&self) -> Result<()> {

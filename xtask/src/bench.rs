@@ -1,0 +1,77 @@
+//! `cargo xtask bench`: our programs and their peers on the same files, one after the other, in one run.
+//!
+//! Nothing here asserts a time: ratios are printed beside the command that made them, for people to judge. The peer
+//! is nnU-Net in a Python environment that the user has made and names with `--peer`.
+
+mod measure;
+mod preprocess;
+mod resampling;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, ensure};
+
+use crate::workspace;
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Subject {
+    /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
+    Preprocess(preprocess::Args),
+}
+
+/// Runs `cargo xtask bench`.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    match &args.subject {
+        Subject::Preprocess(args) => preprocess::run(args),
+    }
+}
+
+/// A Python environment with nnU-Net.
+#[derive(Debug)]
+struct Peer {
+    python: PathBuf,
+}
+
+impl Peer {
+    /// The environment in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no `bin/python` in it.
+    fn new(folder: &Path) -> Result<Self> {
+        // Not canonicalized: the link is what tells Python its environment.
+        let python = std::path::absolute(folder)?.join("bin/python");
+        ensure!(python.is_file(), "`{}` is missing; --peer needs a Python environment with nnunetv2", python.display());
+        Ok(Self { python })
+    }
+
+    /// Runs a script of this folder on one thread per library.
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(workspace::root().join("xtask/src/bench").join(name));
+        for threads in ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLOSC_NTHREADS"] {
+            command.env(threads, "1");
+        }
+        command
+    }
+}
+
+/// The same command on processor 0 only, so that both sides have one core.
+fn on_one_core(command: &Command) -> Command {
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", "0"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            pinned.env(name, value);
+        }
+    }
+    pinned
+}
