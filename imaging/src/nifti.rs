@@ -25,7 +25,9 @@ mod affine;
 mod error;
 mod header;
 mod layout;
+mod scan;
 mod source;
+mod volumes;
 mod voxels;
 mod write;
 
@@ -34,6 +36,8 @@ use std::path::Path;
 use ndarray::{Array3, Array4, Axis};
 
 pub use error::{HeaderError, NiftiError, VoxelError};
+pub use scan::scan;
+pub use volumes::Volumes;
 
 use crate::{Geometry, Image, Volume};
 

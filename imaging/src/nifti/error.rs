@@ -57,6 +57,16 @@ pub enum NiftiError {
         /// Shape of the geometry.
         geometry: [usize; 3],
     },
+    /// A file has more or fewer volumes than it should.
+    #[error("`{}` has {found} volumes along its fourth axis, expected {expected}", path.display())]
+    VolumeCount {
+        /// The file.
+        path: PathBuf,
+        /// Volumes found.
+        found: usize,
+        /// Volumes expected.
+        expected: usize,
+    },
     /// The voxels cannot be used.
     #[error("the voxels of `{}` cannot be used", path.display())]
     Voxels {

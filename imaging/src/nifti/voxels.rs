@@ -47,7 +47,7 @@ fn voxel(header: &Header, index: usize) -> [usize; 3] {
 }
 
 /// Decodes, scales, and hands each value with its index to `convert`.
-fn decode<T>(
+pub(super) fn decode<T>(
     header: &Header,
     bytes: Vec<u8>,
     convert: impl Fn(usize, f64) -> Result<T, VoxelError>,
