@@ -209,7 +209,7 @@ impl LabelSet {
     }
 }
 
-fn parse_label(value: &Value) -> Option<LabelValue> {
+pub(crate) fn parse_label(value: &Value) -> Option<LabelValue> {
     let label = |value: &Value| value.as_u64().and_then(|v| u8::try_from(v).ok());
     match value {
         Value::Array(values) => {
@@ -255,14 +255,15 @@ pub fn group_cases(
     Ok(cases.into_iter().map(|(case, channels)| (case, channels.into_values().collect())).collect())
 }
 
-fn split_channel(stem: &str) -> Option<(&str, usize)> {
+pub(crate) fn split_channel(stem: &str) -> Option<(&str, usize)> {
     let (case, digits) = stem.rsplit_once('_')?;
     let is_number = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| digits.parse().ok().map(|channel| (case, channel))).flatten()
 }
 
 /// Which of nnU-Net's rules for `labels` is broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum LabelRule {
     /// Background is missing or not 0, or another label is 0.

@@ -5,12 +5,15 @@
 
 pub mod crop;
 pub mod dataset;
+pub mod dataset_check;
 pub mod evaluation;
 pub mod fingerprint;
 pub mod fold;
 pub mod foreground;
+pub mod grouping;
 mod holes;
 pub mod importance_map;
+pub mod listed_cases;
 pub mod mirroring;
 pub mod mt19937;
 pub mod normalize;

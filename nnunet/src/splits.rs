@@ -1,7 +1,8 @@
 //! The five cross-validation splits that nnU-Net makes when a data set brings none.
 //!
 //! Equals `KFold(n_splits=5, shuffle=True, random_state=12345)` of scikit-learn over the sorted cases: the order is
-//! shuffled once and cut into five, the first `n mod 5` folds one longer.
+//! shuffled once and cut into five, the first `n mod 5` folds one longer. Where cases come in groups, the groups are
+//! shuffled and cut in the same way, so that folds hold equally many groups, not cases.
 
 use std::collections::BTreeSet;
 
@@ -21,10 +22,21 @@ const SEED: u32 = 12345;
 ///
 /// [`SplitError`] if there are fewer cases than folds.
 pub fn five_fold(cases: &[CaseId]) -> Result<Vec<Split>, SplitError> {
-    let cases: Vec<_> = cases.iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let n = cases.len();
+    let cases: Vec<_> = cases.iter().collect::<BTreeSet<_>>().into_iter().map(|case| vec![case.clone()]).collect();
+    five_fold_of_groups(&cases).map_err(|_| SplitError { n_cases: cases.len() })
+}
+
+/// Splits groups of cases, in the order given, so that none is torn; every list is sorted.
+///
+/// With one case in each group, in order, this is [`five_fold`].
+///
+/// # Errors
+///
+/// [`SplitError`] with the number of cases if there are fewer groups than folds.
+pub fn five_fold_of_groups(groups: &[Vec<CaseId>]) -> Result<Vec<Split>, SplitError> {
+    let n = groups.len();
     if n < N_FOLDS {
-        return Err(SplitError { n_cases: n });
+        return Err(SplitError { n_cases: groups.iter().map(Vec::len).sum() });
     }
     let mut order: Vec<usize> = (0..n).collect();
     Mt19937::new(SEED).shuffle(&mut order);
@@ -33,8 +45,13 @@ pub fn five_fold(cases: &[CaseId]) -> Result<Vec<Split>, SplitError> {
     for fold in 0..N_FOLDS {
         let (validation, others) = rest.split_at(n / N_FOLDS + usize::from(fold < n % N_FOLDS));
         rest = others;
-        let (val, train): (Vec<usize>, Vec<usize>) = (0..n).partition(|case| validation.contains(case));
-        let named = |list: Vec<usize>| list.into_iter().map(|case| cases[case].clone()).collect();
+        let validation: BTreeSet<_> = validation.iter().collect();
+        let (val, train): (Vec<usize>, Vec<usize>) = (0..n).partition(|group| validation.contains(group));
+        let named = |list: Vec<usize>| {
+            let mut cases: Vec<_> = list.into_iter().flat_map(|group| groups[group].iter().cloned()).collect();
+            cases.sort_unstable();
+            cases
+        };
         splits.push(Split { train: named(train), val: named(val) });
     }
     Ok(splits)
