@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod checkpoints;
+pub mod convert_msd;
 pub mod device;
 pub mod export;
 pub mod folders;
@@ -13,7 +14,9 @@ pub mod output;
 pub mod plan_and_preprocess;
 pub mod progress;
 pub mod schedule_args;
+pub mod split_args;
 pub mod train;
+pub mod verify_dataset;
 
 /// Trains nnU-Nets with cyclic checkpoints and exports them as bundles.
 #[derive(Debug, Parser)]
@@ -25,6 +28,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    ConvertMsd(convert_msd::Args),
+    VerifyDataset(verify_dataset::Args),
     Checkpoints(checkpoints::Args),
     PlanAndPreprocess(plan_and_preprocess::Args),
     Train(Box<train::Args>),
@@ -58,6 +63,8 @@ impl Cli {
     /// Whatever kept the command from running; the chain names file, field, found and expected.
     pub fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
+            Command::ConvertMsd(args) => convert_msd::run(&args),
+            Command::VerifyDataset(args) => verify_dataset::run(&args),
             Command::Checkpoints(args) => checkpoints::run(&args),
             Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
             Command::Train(args) => train::run(&args),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nnunet::dataset::CaseId;
 use nnunet::fold::{Fold, Split};
+use nnunet::grouping::{Grouping, GroupingError};
 use nnunet::splits::{self, SplitError};
 
 use crate::raw_dataset::{RawDatasetError, read_text};
@@ -45,6 +46,28 @@ pub fn read_or_make(files: &[PathBuf], cases: &BTreeSet<CaseId>) -> Result<Vec<S
         Some(path) => read(path, cases),
         None => Ok(splits::five_fold(&cases.iter().cloned().collect::<Vec<_>>())?),
     }
+}
+
+/// As [`read_or_make`], but with all cases of a group on the same side of every split.
+///
+/// # Errors
+///
+/// As [`read_or_make`]; [`SplitsError::Group`] if a file tears a group or names a case without one,
+/// [`SplitsError::Grouping`] if the cases cannot be grouped.
+pub fn read_or_make_grouped(
+    files: &[PathBuf],
+    cases: &BTreeSet<CaseId>,
+    grouping: &Grouping,
+) -> Result<Vec<Split>, SplitsError> {
+    let groups = grouping.groups(cases)?;
+    let Some(path) = files.iter().find(|path| path.is_file()) else {
+        return Ok(splits::five_fold_of_groups(&groups)?);
+    };
+    let listed = read(path, cases)?;
+    for (number, split) in listed.iter().enumerate() {
+        grouping.check(split).map_err(|source| SplitsError::Group { path: path.clone(), number, source })?;
+    }
+    Ok(listed)
 }
 
 /// One fold of the splits, with cases on both sides.
@@ -91,6 +114,23 @@ pub enum SplitsError {
         found: u16,
         /// Folds there are.
         n_folds: usize,
+    },
+    /// A file contradicts the grouping that was asked for.
+    #[error("`{}`: split {number} contradicts the grouping; change one of them", path.display())]
+    Group {
+        /// The file.
+        path: PathBuf,
+        /// Number of the split.
+        number: usize,
+        /// The group at fault.
+        source: GroupingError,
+    },
+    /// The cases cannot be grouped.
+    #[error("the cases cannot be grouped")]
+    Grouping {
+        /// Why.
+        #[from]
+        source: GroupingError,
     },
     /// The file is malformed.
     #[error("`{}` does not list splits", path.display())]
@@ -144,6 +184,31 @@ mod tests {
         check(r#"[{"train":["a"],"val":["c"]}]"#, "split 0 names case `c`, which the data set has not");
         check(r#"[{"train":["a"],"val":["a"]}]"#, "split 0 trains and validates case `a`");
         check("{}", "does not list splits");
+    }
+
+    #[test]
+    fn grouped_splits_are_made_or_read_but_never_torn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let grouping: Grouping = "^.".parse().unwrap();
+        let case = |name: &str| CaseId::new(name).unwrap();
+        let cases: BTreeSet<_> = ["a1", "a2", "b1", "c1", "d1", "e1", "e2"].map(case).into();
+        let files = [path.clone()];
+
+        let made = read_or_make_grouped(&files, &cases, &grouping).unwrap();
+        assert_eq!(made.len(), 5);
+        assert!(made.iter().all(|split| grouping.check(split).is_ok()));
+        fs_err::write(&path, serde_json::to_vec(&made).unwrap()).unwrap();
+        assert_eq!(read_or_make_grouped(&files, &cases, &grouping).unwrap(), made);
+
+        fs_err::write(&path, r#"[{"train":["a1","b1"],"val":["c1","a2"]}]"#).unwrap();
+        let error = read_or_make_grouped(&files, &cases, &grouping).unwrap_err();
+        let SplitsError::Group { number: 0, source: GroupingError::Torn { group, .. }, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(group, "a");
+        // Without a grouping the file stands.
+        assert_eq!(read_or_make(&files, &cases).unwrap().len(), 1);
     }
 
     #[test]

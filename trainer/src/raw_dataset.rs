@@ -1,7 +1,9 @@
 //! A raw data set in nnU-Net's layout: `dataset.json`, `imagesTr`, `labelsTr`.
 //!
 //! Opening it lists the training cases and checks that every one has its channels and its labels; voxels are read
-//! case by case, and labels that `dataset.json` does not name are refused then.
+//! case by case, and labels that `dataset.json` does not name are refused then. Cases that `dataset.json` lists under
+//! `dataset` are taken from there, see [`nnunet::listed_cases`]. The first problem ends it; [`crate::dataset_check`]
+//! lists all of them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 use imaging::nifti::{self, NiftiError};
 use imaging::{Image, Volume};
 use nnunet::dataset::{CaseId, DatasetError, DatasetJson, LabelSet, group_cases};
+use nnunet::listed_cases::{self, ListedError};
+use serde_json::Value;
 
 /// Largest description that is read.
 const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -47,19 +51,12 @@ impl RawDataset {
         let dataset = |source| RawDatasetError::Dataset { folder: folder.to_owned(), source };
         let labels = json.structures().map_err(dataset)?;
         let n_channels = json.channels().map_err(dataset)?.len();
-        let (images, references) = (folder.join("imagesTr"), folder.join("labelsTr"));
-        let files = group_cases(&file_names(&images)?, &json.file_ending, n_channels).map_err(dataset)?;
-        let mut cases = BTreeMap::new();
-        for (case, channels) in files {
-            let labels = references.join(format!("{case}{}", json.file_ending));
-            if !labels.is_file() {
-                return Err(RawDatasetError::NoLabels { case, path: labels });
-            }
-            let channels = channels.iter().map(|name| images.join(name)).collect();
-            cases.insert(case, RawCase { channels, labels });
-        }
+        let cases = match json.other.get("dataset") {
+            Some(listed) => listed_cases_of(folder, listed, n_channels)?,
+            None => cases_of_folders(folder, &json.file_ending, n_channels)?,
+        };
         if cases.is_empty() {
-            return Err(RawDatasetError::NoCases { folder: images, ending: json.file_ending });
+            return Err(RawDatasetError::NoCases { folder: folder.join("imagesTr"), ending: json.file_ending });
         }
         Ok(Self { folder: folder.to_owned(), json, labels, cases })
     }
@@ -85,6 +82,64 @@ impl RawDataset {
             None => Ok((image, labels)),
         }
     }
+}
+
+fn cases_of_folders(
+    folder: &Path,
+    ending: &str,
+    n_channels: usize,
+) -> Result<BTreeMap<CaseId, RawCase>, RawDatasetError> {
+    let (images, references) = (folder.join("imagesTr"), folder.join("labelsTr"));
+    let dataset = |source| RawDatasetError::Dataset { folder: folder.to_owned(), source };
+    let mut cases = BTreeMap::new();
+    for (case, channels) in group_cases(&file_names(&images)?, ending, n_channels).map_err(dataset)? {
+        let labels = references.join(format!("{case}{ending}"));
+        if !labels.is_file() {
+            return Err(RawDatasetError::NoLabels { case, path: labels });
+        }
+        let channels = channels.iter().map(|name| images.join(name)).collect();
+        cases.insert(case, RawCase { channels, labels });
+    }
+    Ok(cases)
+}
+
+fn listed_cases_of(
+    folder: &Path,
+    listed: &Value,
+    n_channels: usize,
+) -> Result<BTreeMap<CaseId, RawCase>, RawDatasetError> {
+    let (listed, errors) = listed_cases::read(listed, &environment_variable);
+    if let Some(source) = errors.into_iter().next() {
+        return Err(RawDatasetError::Listed { folder: folder.to_owned(), source });
+    }
+    let mut cases = BTreeMap::new();
+    for (case, files) in listed {
+        let (actual, expected) = (files.channels.len(), n_channels);
+        let dataset = |source| RawDatasetError::Dataset { folder: folder.to_owned(), source };
+        if actual < expected {
+            return Err(dataset(DatasetError::MissingChannel { case, channel: actual, expected }));
+        }
+        if actual > expected {
+            return Err(dataset(DatasetError::ExtraChannel { case, actual, expected }));
+        }
+        let channels: Vec<_> = files.channels.iter().map(|path| folder.join(path)).collect();
+        if let Some(path) = channels.iter().find(|path| !path.is_file()) {
+            return Err(RawDatasetError::NoImage { case, path: path.clone() });
+        }
+        let labels = folder.join(files.labels);
+        if !labels.is_file() {
+            return Err(RawDatasetError::NoLabels { case, path: labels });
+        }
+        cases.insert(case, RawCase { channels, labels });
+    }
+    Ok(cases)
+}
+
+/// A variable of the environment, for paths that `dataset.json` lists; `None` if it is not set or no text.
+pub fn environment_variable(name: &str) -> Option<String> {
+    // The system's call panics at such names.
+    let is_name = !name.is_empty() && !name.contains(['=', '\0']);
+    is_name.then(|| std::env::var(name).ok()).flatten()
 }
 
 /// Reads and checks a `dataset.json`.
@@ -137,6 +192,14 @@ pub enum RawDatasetError {
         /// Which rule.
         source: DatasetError,
     },
+    /// `dataset` in `dataset.json` breaks a rule.
+    #[error("`dataset` in the `dataset.json` of `{}` cannot be used", folder.display())]
+    Listed {
+        /// The data set's folder.
+        folder: PathBuf,
+        /// Which rule.
+        source: ListedError,
+    },
     /// A case cannot be read.
     #[error("a file cannot be used")]
     Nifti {
@@ -150,6 +213,14 @@ pub enum RawDatasetError {
         folder: PathBuf,
         /// The ending that `dataset.json` names.
         ending: String,
+    },
+    /// A listed image is not there.
+    #[error("case `{case}` has no image `{}`", path.display())]
+    NoImage {
+        /// The case.
+        case: CaseId,
+        /// Where the image should be.
+        path: PathBuf,
     },
     /// A case has no labels.
     #[error("case `{case}` has no labels `{}`", path.display())]
@@ -226,6 +297,31 @@ mod tests {
         let raw = RawDataset::open(folder.path()).unwrap();
         let error = raw.read(raw.cases.values().next().unwrap()).unwrap_err();
         assert!(error.to_string().ends_with("x.nii` has label 2, which `dataset.json` does not name"), "{error}");
+    }
+
+    #[test]
+    fn listed_cases_are_read_from_where_they_are_listed() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        dataset(folder.path(), 1);
+        let moved = elsewhere.path().join("labels.nii");
+        fs_err::rename(folder.path().join("labelsTr/x.nii"), &moved).unwrap();
+        let mut json: Value = serde_json::from_str(JSON).unwrap();
+        let open = |json: &Value| {
+            fs_err::write(folder.path().join("dataset.json"), json.to_string()).unwrap();
+            RawDataset::open(folder.path())
+        };
+        json["dataset"] = serde_json::json!({"y": {"images": ["./imagesTr/x_0000.nii"], "label": moved}});
+        let raw = open(&json).unwrap();
+        let case = CaseId::new("y").unwrap();
+        assert_eq!(raw.cases.keys().collect::<Vec<_>>(), [&case]);
+        assert_eq!(raw.read(&raw.cases[&case]).unwrap().1.voxels[[0, 0, 0]], 1);
+
+        json["dataset"]["y"]["images"] = serde_json::json!(["../x_0000.nii"]);
+        assert!(matches!(open(&json), Err(RawDatasetError::Listed { source: ListedError::Outside { .. }, .. })));
+        json["dataset"]["y"]["images"] = serde_json::json!(["none.nii"]);
+        assert!(matches!(open(&json), Err(RawDatasetError::NoImage { .. })));
+        json["dataset"]["y"]["images"] = serde_json::json!([]);
+        assert!(matches!(open(&json), Err(RawDatasetError::Dataset { .. })));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `unnunet-train plan-and-preprocess`: from raw data sets to plans and preprocessed cases.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,7 +8,8 @@ use nnunet::planner::{PlanOptions, plan};
 use nnunet::plans::{ConfigurationName, Plans};
 use serde::Serialize;
 
-use crate::cli::{Outcome, folders, output, progress};
+use crate::cli::split_args::SplitArgs;
+use crate::cli::{Outcome, folders, output, progress, verify_dataset};
 use crate::cross_validation;
 use crate::preparation::{self, Prepared};
 use crate::raw_dataset::RawDataset;
@@ -28,12 +28,15 @@ pub struct Args {
     /// Only plan.
     #[arg(long)]
     no_preprocess: bool,
-    /// Check before planning that every case can be read and fits `dataset.json`; always done.
+    /// Check the whole data set before planning, as `verify-dataset` does, and stop if it has errors. Without it,
+    /// planning stops at the first case that cannot be used.
     #[arg(long)]
     verify_dataset_integrity: bool,
     /// Name of the plans.
     #[arg(long, default_value = "nnUNetPlans", value_name = "NAME")]
     plans_name: String,
+    #[command(flatten)]
+    splits: SplitArgs,
     #[command(flatten)]
     size: SizeArgs,
     /// Cases at a time [default: one per processor].
@@ -85,9 +88,14 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 fn one_dataset(args: &Args, dataset: &str) -> anyhow::Result<Outcome> {
-    let raw = RawDataset::open(&folders::dataset(&args.raw, dataset)?)?;
+    let folder = folders::dataset(&args.raw, dataset)?;
+    if args.verify_dataset_integrity {
+        verify_dataset::before_planning(&folder)?;
+    }
+    let raw = RawDataset::open(&folder)?;
     let name = raw.folder.file_name().and_then(|name| name.to_str()).context("a data set has a name")?.to_owned();
     let folder = args.preprocessed.join(&name);
+    let splits = args.splits.of(&raw, &folder)?;
     fs_err::create_dir_all(&folder)?;
 
     let bar = progress::cases("measuring", raw.cases.len());
@@ -103,6 +111,7 @@ fn one_dataset(args: &Args, dataset: &str) -> anyhow::Result<Outcome> {
     };
     let plans = plan(&fingerprint, &raw.json, &options).with_context(|| format!("`{name}` cannot be planned"))?;
     write_plans(&folder, &raw, &fingerprint, &plans)?;
+    write_json(&folder.join(cross_validation::FILE_NAME), &splits)?;
     let names = configurations(&plans, &args.configuration)?;
     for name in &names {
         let configuration = plans.configuration(name)?;
@@ -124,11 +133,7 @@ fn one_dataset(args: &Args, dataset: &str) -> anyhow::Result<Outcome> {
 fn write_plans(folder: &Path, raw: &RawDataset, fingerprint: &Fingerprint, plans: &Plans) -> anyhow::Result<()> {
     write_json(&folder.join("dataset.json"), &raw.json)?;
     write_json(&folder.join("dataset_fingerprint.json"), fingerprint)?;
-    write_json(&folder.join(format!("{}.json", plans.plans_name)), plans)?;
-    let splits_file = folder.join(cross_validation::FILE_NAME);
-    let candidates = [raw.folder.join(cross_validation::FILE_NAME), splits_file.clone()];
-    let cases: BTreeSet<_> = raw.cases.keys().cloned().collect();
-    write_json(&splits_file, &cross_validation::read_or_make(&candidates, &cases)?)
+    write_json(&folder.join(format!("{}.json", plans.plans_name)), plans)
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {

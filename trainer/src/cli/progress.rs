@@ -9,6 +9,11 @@ pub fn cases(what: &'static str, n: usize) -> ProgressBar {
     bar(n as u64, "{msg} {wide_bar} {pos}/{len} cases, {eta} left", what)
 }
 
+/// A bar that counts files.
+pub fn files(what: &'static str, n: usize) -> ProgressBar {
+    bar(n as u64, "{msg} {wide_bar} {pos}/{len} files, {eta} left", what)
+}
+
 /// A bar that counts the iterations of a training.
 pub fn iterations(n: u64, done: u64) -> ProgressBar {
     let bar = bar(n, "{msg} {wide_bar} {eta} left", "training");
