@@ -45,7 +45,8 @@ pub struct Volumes {
     header: Vec<u8>,
     /// `dim[0]` of the file.
     n_axes: usize,
-    n_volumes: usize,
+    /// Number of volumes.
+    count: usize,
     /// Bytes of one volume.
     n_bytes: u64,
 }
@@ -68,8 +69,7 @@ impl Volumes {
             (Box::new(file), length)
         };
         let mut bytes = [0; 540];
-        let layout = read_header(&mut stream, &mut bytes).map_err(|error| error.at(path))?;
-        let (layout, order) = layout;
+        let (layout, order) = read_header(&mut stream, &mut bytes).map_err(|error| error.at(path))?;
         let refused = |source| NiftiError::Header { path: path.to_owned(), source };
         let parsed = parse(&bytes[..layout.size], layout, order).map_err(refused)?;
         let available = capacity.saturating_sub(parsed.vox_offset);
@@ -83,7 +83,7 @@ impl Volumes {
             return Err(refused(HeaderError::Truncated { found: skipped, expected: gap }));
         }
         let Parsed { header, n_axes, n_volumes, n_bytes, .. } = parsed;
-        Ok(Self { path: path.to_owned(), stream, header, n_axes, n_volumes, n_bytes })
+        Ok(Self { path: path.to_owned(), stream, header, n_axes, count: n_volumes, n_bytes })
     }
 
     /// Number of axes of the file, those of extent 1 included.
@@ -93,7 +93,7 @@ impl Volumes {
 
     /// Number of volumes, at least 1.
     pub fn n_volumes(&self) -> usize {
-        self.n_volumes
+        self.count
     }
 
     /// Writes volume `i` to `targets[i]`, compressed if its name ends in
@@ -106,8 +106,8 @@ impl Volumes {
     /// volumes; [`NiftiError::Header`] or [`NiftiError::Read`] if the source
     /// ends early or is damaged, [`NiftiError::Write`] if the disk refuses.
     pub fn write(mut self, targets: &[PathBuf]) -> Result<(), NiftiError> {
-        if targets.len() != self.n_volumes {
-            let (found, expected) = (self.n_volumes, targets.len());
+        if targets.len() != self.count {
+            let (found, expected) = (self.count, targets.len());
             return Err(NiftiError::VolumeCount { path: self.path, found, expected });
         }
         for (index, target) in targets.iter().enumerate() {

@@ -194,9 +194,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `label` is a name, or `labels` for all of them.
     fn label(&mut self, label: &str, rule: LabelRule) {
-        let found = self.json.get("labels").map(|labels| labels.get(label).unwrap_or(labels).to_string());
-        self.problems.push(Problem::Label { label: label.to_owned(), found: found.unwrap_or_default(), rule });
+        let labels = self.json.get("labels").unwrap_or(&Value::Null);
+        let found = match labels.get(label) {
+            None if label == "labels" => labels.to_string(),
+            found => found.map_or_else(|| "missing".to_owned(), Value::to_string),
+        };
+        self.problems.push(Problem::Label { label: label.to_owned(), found, rule });
     }
 }
 
@@ -290,7 +295,7 @@ mod tests {
         check("labels", &labels, &expected);
         let labels = json!({"a": 2, "b": 2, "ignore": 2});
         let expected = [
-            label("background", &labels, LabelRule::Background),
+            Problem::Label { label: "background".into(), found: "missing".into(), rule: LabelRule::Background },
             label("a", &json!(2), LabelRule::Gap),
             label("b", &json!(2), LabelRule::Duplicate),
         ];

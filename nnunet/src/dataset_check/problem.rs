@@ -29,8 +29,8 @@ pub enum Problem {
     #[error("`dataset.json`: found no JSON object; {reason}")]
     Json { reason: String },
     #[error(
-        "`dataset.json`: `{key}` not found; expected it{}",
-        instead.map_or(String::new(), |instead| format!(" where there is `{instead}`, as older data sets call it"))
+        "`dataset.json`: found no `{key}`, which is required{}",
+        instead.map_or(String::new(), |instead| format!("; `{instead}` is its older name"))
     )]
     MissingKey { key: &'static str, instead: Option<&'static str> },
     #[error("`dataset.json`: `{field}` is {found}, expected {expected}")]
