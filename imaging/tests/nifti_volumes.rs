@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use imaging::Spacing;
 use imaging::nifti::{self, HeaderError, NiftiError, Volumes};
 
 /// Byte order and header of a file to make.
@@ -20,7 +21,7 @@ enum Kind {
 /// A file of `n` volumes of 3×2×1 shorts, volume `v` holding 10·v + 1 to 10·v + 6, scaled by a half; behind an
 /// extension of 16 bytes.
 fn sound(kind: Kind, n: i16) -> Vec<u8> {
-    let (size, dim, datatype, pixdim, offset, slope, magic): (usize, usize, _, _, _, _, &[u8]) = match kind {
+    let (size, dim, datatype, pixdim, offset, slope, magic): (u16, usize, _, _, _, _, &[u8]) = match kind {
         Kind::Two => (540, 16, 12, 104, 168, 176, b"n+2\0\r\n\x1a\n"),
         _ => (348, 40, 70, 76, 108, 112, b"n+1\0"),
     };
@@ -34,9 +35,9 @@ fn sound(kind: Kind, n: i16) -> Vec<u8> {
         Kind::Two => f64::from(value).to_le_bytes().to_vec(),
         _ => order(value.to_le_bytes().to_vec()),
     };
-    let mut bytes = vec![0; size + 4 + 16];
+    let mut bytes = vec![0; usize::from(size) + 4 + 16];
     let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
-    put(0, &order((size as u32).to_le_bytes().to_vec()));
+    put(0, &order(u32::from(size).to_le_bytes().to_vec()));
     for (index, extent) in [4, 3, 2, 1, n, 1, 1, 1].into_iter().enumerate() {
         match kind {
             Kind::Two => put(dim + 8 * index, &i64::from(extent).to_le_bytes()),
@@ -54,7 +55,7 @@ fn sound(kind: Kind, n: i16) -> Vec<u8> {
     }
     put(slope, &real(0.5));
     put(if matches!(kind, Kind::Two) { 4 } else { 344 }, magic);
-    put(size, &[1, 0, 0, 0]);
+    put(usize::from(size), &[1, 0, 0, 0]);
     for volume in 0..n {
         for voxel in 1..=6 {
             bytes.extend(order((10 * volume + voxel).to_le_bytes().to_vec()));
@@ -85,7 +86,7 @@ fn check(bytes: &[u8]) {
         let expected: Vec<f32> = (1..=6).map(|voxel| 0.5 * (10 * volume + voxel) as f32).collect();
         assert_eq!(image.voxels.as_slice().unwrap(), expected);
         assert_eq!(image.geometry.shape(), [1, 2, 3]);
-        assert_eq!(image.geometry.spacing().zyx(), [4.0, 3.0, 2.0]);
+        assert_eq!(image.geometry.spacing(), Spacing::new([4.0, 3.0, 2.0]).unwrap());
     }
     assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 4, "no temporary file stays");
 }

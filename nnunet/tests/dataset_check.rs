@@ -1,7 +1,5 @@
 //! The check of a description and the strict parser accept the same.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use nnunet::dataset::DatasetJson;
 use nnunet::dataset_check::Description;
 use proptest::prelude::*;

@@ -82,21 +82,17 @@ fn list(folder: &Path, description: &Description, problems: &mut Vec<Problem>) -
     if description.listed.is_some() {
         return Ok(listing::of_listed(description, &|path| entries::listed(folder, path)));
     }
-    let mut found = Vec::new();
-    for name in [IMAGES, LABELS] {
-        let missing = || Problem::MissingFolder { folder: name.to_owned() };
-        found.push(match entries::of(folder, name)? {
-            Some((entries, link_out)) => {
-                problems.extend(link_out.map(|target| Problem::LinkOut { file: name.to_owned(), target }));
-                entries
-            }
-            None => {
-                problems.push(missing());
-                Vec::new()
-            }
-        });
-    }
-    Ok(listing::of_folders(description, &found[0], &found[1]))
+    let mut content = |name: &str| -> Result<_, RawDatasetError> {
+        let found = entries::of(folder, name)?;
+        if found.is_none() {
+            problems.push(Problem::MissingFolder { folder: name.to_owned() });
+        }
+        let found = found.unwrap_or_default();
+        problems.extend(found.link_out.map(|target| Problem::LinkOut { file: name.to_owned(), target }));
+        Ok(found.entries)
+    };
+    let (images, labels) = (content(IMAGES)?, content(LABELS)?);
+    Ok(listing::of_folders(description, &images, &labels))
 }
 
 /// The data set's own splits must fit its cases.

@@ -66,8 +66,9 @@ impl Fixture {
         nifti::write_map(&self.path(file), &Volume { voxels, geometry }).unwrap();
     }
 
-    fn labels(&self, file: &str, shape: (usize, usize, usize), value: impl Fn(usize) -> u8) {
-        let voxels = Array3::from_shape_vec(shape, (0..shape.0 * shape.1 * shape.2).map(value).collect()).unwrap();
+    fn labels(&self, file: &str, shape: (usize, usize, usize), value: impl Fn(u8) -> u8) {
+        let values = (0..).take(shape.0 * shape.1 * shape.2).map(value);
+        let voxels = Array3::from_shape_vec(shape, values.collect()).unwrap();
         nifti::write_labels(&self.path(file), &Volume { voxels, geometry: geometry(shape, ZYX) }).unwrap();
     }
 
@@ -203,7 +204,7 @@ fn voxels_that_cannot_be_used_are_found() {
         let (found, expected) = (found.to_vec(), vec![0, 1, 2]);
         Problem::UnknownLabels { file: file.into(), found, n_voxels, expected }
     };
-    check(|f| f.labels(file, SHAPE, |index| (index / 4) as u8), &[unknown(&[3.0, 4.0, 5.0], 12)]);
+    check(|f| f.labels(file, SHAPE, |index| index / 4), &[unknown(&[3.0, 4.0, 5.0], 12)]);
     check(
         |f| f.image(file, ZYX, |index| index as f32 / 2.0 - 0.5),
         &[unknown(
@@ -221,7 +222,7 @@ fn voxels_that_cannot_be_used_are_found() {
 #[test]
 fn what_is_there_twice_is_found_by_its_voxels() {
     // Written as bytes, so that the files differ.
-    let twice = |f: &Fixture| f.labels("imagesTr/b_0000.nii.gz", SHAPE, |index| index as u8);
+    let twice = |f: &Fixture| f.labels("imagesTr/b_0000.nii.gz", SHAPE, |index| index);
     let (file, of) = ("imagesTr/b_0000.nii.gz".to_owned(), "imagesTr/a_0000.nii.gz".to_owned());
     let image = Problem::DuplicateImage { file: file.clone(), of };
     assert_eq!(image.severity(), Severity::Warning);

@@ -1,15 +1,23 @@
 //! What lies in a folder of a data set: names, sizes, and where links lead.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nnunet::dataset_check::listing::{Entry, EntryKind};
 
 use crate::raw_dataset::RawDatasetError;
 
-/// The entries of the folder `name` of a data set, sorted by name, and where the folder itself leads if it is a link
-/// out of the data set; `None` if there is no such folder.
-pub(super) fn of(dataset: &Path, name: &str) -> Result<Option<(Vec<Entry>, Option<String>)>, RawDatasetError> {
+/// What a folder of a data set holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// Sorted by name.
+    pub(super) entries: Vec<Entry>,
+    /// Where the folder itself leads, if it is a link out of the data set.
+    pub(super) link_out: Option<String>,
+}
+
+/// The content of the folder `name` of a data set; `None` if there is no such folder.
+pub(super) fn of(dataset: &Path, name: &str) -> Result<Option<Content>, RawDatasetError> {
     let folder = dataset.join(name);
     if !folder.is_dir() {
         return Ok(None);
@@ -28,7 +36,7 @@ pub(super) fn of(dataset: &Path, name: &str) -> Result<Option<(Vec<Entry>, Optio
         entries.push(Entry { name: name.to_string_lossy().into_owned(), kind, link_out });
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Some((entries, link_out)))
+    Ok(Some(Content { entries, link_out }))
 }
 
 /// The file that `dataset.json` lists as `path`. Where it lies is the user's choice, links included.
@@ -37,7 +45,7 @@ pub(super) fn listed(dataset: &Path, path: &str) -> Entry {
 }
 
 /// What is at `path`, and where it leads if it is a link to something.
-fn kind(path: &Path) -> (EntryKind, Option<std::path::PathBuf>) {
+fn kind(path: &Path) -> (EntryKind, Option<PathBuf>) {
     let Ok(own) = fs_err::symlink_metadata(path) else {
         return (EntryKind::Missing, None);
     };
@@ -66,7 +74,7 @@ mod tests {
         symlink("a", dataset.join("imagesTr/b")).unwrap();
         symlink(root.path().join("outside"), dataset.join("imagesTr/c")).unwrap();
         symlink("nowhere", dataset.join("imagesTr/d")).unwrap();
-        let (entries, link_out) = of(&dataset, "imagesTr").unwrap().unwrap();
+        let Content { entries, link_out } = of(&dataset, "imagesTr").unwrap().unwrap();
         assert_eq!(link_out, None);
         let outside = fs_err::canonicalize(root.path().join("outside")).unwrap().display().to_string();
         let expected = [
@@ -90,7 +98,7 @@ mod tests {
         fs_err::create_dir_all(root.path().join("elsewhere")).unwrap();
         fs_err::write(root.path().join("elsewhere/a"), "123").unwrap();
         symlink(root.path().join("elsewhere"), dataset.join("imagesTr")).unwrap();
-        let (entries, link_out) = of(&dataset, "imagesTr").unwrap().unwrap();
+        let Content { entries, link_out } = of(&dataset, "imagesTr").unwrap().unwrap();
         assert!(link_out.is_some_and(|target| target.ends_with("elsewhere")));
         assert_eq!(entries[0].link_out, None);
     }
