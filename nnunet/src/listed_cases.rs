@@ -86,19 +86,14 @@ fn expand(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
     while let Some((before, after)) = rest.split_once('$') {
         expanded.push_str(before);
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let (name, length) = match after.strip_prefix('{').and_then(|braced| braced.split_once('}')) {
-            Some((name, _)) => (name, name.len() + 2),
-            None => {
-                let length = after.find(|c| !is_name(c)).unwrap_or(after.len());
-                (&after[..length], length)
-            }
-        };
-        match variable(name).filter(|_| !name.is_empty()) {
-            Some(value) => expanded.push_str(&value),
-            None => {
-                expanded.push('$');
-                expanded.push_str(&after[..length]);
-            }
+        let braced = after.strip_prefix('{').and_then(|braced| braced.split_once('}'));
+        let plain = &after[..after.find(|c| !is_name(c)).unwrap_or(after.len())];
+        let (name, length) = braced.map_or((plain, plain.len()), |(name, _)| (name, name.len() + 2));
+        if let Some(value) = variable(name).filter(|_| !name.is_empty()) {
+            expanded.push_str(&value);
+        } else {
+            expanded.push('$');
+            expanded.push_str(&after[..length]);
         }
         rest = &after[length..];
     }
