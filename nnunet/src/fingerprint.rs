@@ -119,10 +119,7 @@ impl Sample {
         if let Ok(largest) = u32::try_from(last) {
             random.draw(largest, n, |position| counts[position as usize] += 1);
         } else {
-            for _ in 0..n {
-                let position = random.up_to(last as u64);
-                counts[usize::try_from(position).expect("at most `last`, which is an index")] += 1;
-            }
+            (0..n).for_each(|_| counts[random.index_up_to(last)] += 1);
         }
         Self::collect(values.into_iter().zip(counts).collect())
     }

@@ -92,9 +92,13 @@ impl Mt19937 {
     /// Shuffles as `RandomState.shuffle` does: from the last element down.
     pub fn shuffle<T>(&mut self, elements: &mut [T]) {
         for i in (1..elements.len()).rev() {
-            let drawn = self.up_to(i as u64);
-            elements.swap(i, usize::try_from(drawn).expect("at most `i`, which is an index"));
+            elements.swap(i, self.index_up_to(i));
         }
+    }
+
+    /// An index from 0 up to and including `last`.
+    pub(crate) fn index_up_to(&mut self, last: usize) -> usize {
+        usize::try_from(self.up_to(last as u64)).expect("at most `last`, which is an index")
     }
 
     /// Moves the state on by as many words as it has, and tempers them.

@@ -7,10 +7,14 @@ use clap::{Parser, Subcommand};
 pub mod checkpoints;
 pub mod device;
 pub mod export;
+pub mod fingerprint;
 pub mod folders;
 pub mod openmp;
 pub mod output;
+pub mod plan;
 pub mod plan_and_preprocess;
+pub mod planning_args;
+pub mod preprocess;
 pub mod progress;
 pub mod schedule_args;
 pub mod train;
@@ -26,7 +30,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Checkpoints(checkpoints::Args),
-    PlanAndPreprocess(plan_and_preprocess::Args),
+    Fingerprint(fingerprint::Args),
+    Plan(Box<plan::Args>),
+    Preprocess(preprocess::Args),
+    PlanAndPreprocess(Box<plan_and_preprocess::Args>),
     Train(Box<train::Args>),
     Export(Box<export::Args>),
 }
@@ -59,6 +66,9 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Checkpoints(args) => checkpoints::run(&args),
+            Command::Fingerprint(args) => fingerprint::run(&args),
+            Command::Plan(args) => plan::run(&args),
+            Command::Preprocess(args) => preprocess::run(&args),
             Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Export(args) => export::run(&args),

@@ -167,7 +167,6 @@ impl FromStr for Preset {
 }
 
 #[cfg(test)]
-#[expect(clippy::float_cmp, reason = "products that are exact in binary")]
 mod tests {
     use super::*;
 
