@@ -63,7 +63,8 @@ pub enum LabelValue {
 /// `dataset.json` of a raw data set. Unknown fields are kept and written back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetJson {
-    /// Channel number (as text) to channel name; the name chooses the normalization.
+    /// Channel number (as text) to channel name; the name chooses the normalization. Early data sets say `modality`.
+    #[serde(alias = "modality")]
     pub channel_names: Map<String, Value>,
     /// Structure name to label value or region, in the order of the file.
     pub labels: Map<String, Value>,

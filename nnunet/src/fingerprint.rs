@@ -4,6 +4,11 @@
 //! together give the fingerprint. Follows nnU-Net's `fingerprint_extractor.py` down to the random sample, which comes
 //! from `RandomState(1234)` in every case. A sample is drawn with replacement and is far larger than most
 //! foregrounds, so here it is kept as a count per value: memory does not grow with the sample.
+//!
+//! Every label above 0 is foreground, the ignore label too. A case without foreground gives no intensities; its empty
+//! list is of double precision in nnU-Net, and all the others follow it, so that mean and deviation come out unrounded.
+//! Departs from nnU-Net by summing in double precision always, and by saying why there is no fingerprint where nnU-Net
+//! fails an assertion or an index: voxels that are not numbers, and a set without any foreground.
 
 use imaging::{Dimensionality, Geometry, Image, Volume};
 use indexmap::IndexMap;
@@ -47,9 +52,18 @@ pub struct CaseFingerprint {
     samples: Vec<Sample>,
 }
 
-/// A sample of intensities: ascending values, and how often each was drawn.
+/// A sample of intensities: ascending values, and how often each was drawn; never more than [`N_SAMPLES`] together.
 #[derive(Debug, Clone, Default, PartialEq)]
-struct Sample(Vec<(f32, u64)>);
+struct Sample(Vec<(f32, u32)>);
+
+/// The precision that nnU-Net's statistics are taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Precision {
+    /// That of the intensities.
+    Single,
+    /// Where a case has no foreground.
+    Double,
+}
 
 /// Spacing `[z, y, x]` in mm as nnU-Net sees it: the slices of a 2D file count as 999 times the largest spacing.
 pub fn planning_spacing(geometry: &Geometry) -> [f64; 3] {
@@ -65,7 +79,8 @@ impl CaseFingerprint {
     ///
     /// # Errors
     ///
-    /// [`FingerprintError::LabelShape`] if the labels have another shape than the image.
+    /// [`FingerprintError::LabelShape`] if the labels have another shape than the image, [`FingerprintError::NotANumber`]
+    /// if a voxel of the crop is none.
     pub fn of(image: &Image, labels: &Volume<u8>, n_cases: usize) -> Result<Self, FingerprintError> {
         let shape = image.geometry.shape();
         let (z, y, x) = labels.voxels.dim();
@@ -76,12 +91,16 @@ impl CaseFingerprint {
         let (z, y, x) = (crop.range(0), crop.range(1), crop.range(2));
         let foreground = labels.voxels.slice(s![z.clone(), y.clone(), x.clone()]);
         let mut random = Mt19937::new(SEED);
-        let channels = image.voxels.outer_iter().map(|channel| {
+        let mut samples = Vec::with_capacity(image.n_channels());
+        for (number, channel) in image.voxels.outer_iter().enumerate() {
             let channel = channel.slice_move(s![z.clone(), y.clone(), x.clone()]);
+            if channel.iter().any(|value| value.is_nan()) {
+                return Err(FingerprintError::NotANumber { channel: number });
+            }
             let inside = channel.iter().zip(foreground).filter(|(_, label)| **label > 0);
-            Sample::draw(inside.map(|(&value, _)| value).collect(), N_SAMPLES / n_cases.max(1), &mut random)
-        });
-        let samples = channels.collect();
+            let values = inside.map(|(&value, _)| value).collect();
+            samples.push(Sample::draw(values, N_SAMPLES / n_cases.max(1), &mut random));
+        }
         let volume = |shape: [usize; 3]| shape.iter().map(|&extent| extent as f64).product::<f64>();
         Ok(Self {
             shape_after_crop: crop.shape(),
@@ -95,62 +114,70 @@ impl CaseFingerprint {
 impl Sample {
     /// Draws `n` of the values with replacement, each from the position `RandomState.choice` would take.
     fn draw(values: Vec<f32>, n: usize, random: &mut Mt19937) -> Self {
-        let Some(largest) = values.len().checked_sub(1).and_then(|last| u32::try_from(last).ok()) else {
-            return Self::default();
-        };
-        let mut counts = vec![0_u64; values.len()];
-        for _ in 0..n {
-            counts[random.up_to(largest) as usize] += 1;
+        let Some(last) = values.len().checked_sub(1) else { return Self::default() };
+        let mut counts = vec![0_u32; values.len()];
+        if let Ok(largest) = u32::try_from(last) {
+            random.draw(largest, n, |position| counts[position as usize] += 1);
+        } else {
+            (0..n).for_each(|_| counts[random.index_up_to(last)] += 1);
         }
         Self::collect(values.into_iter().zip(counts).collect())
     }
 
     /// Sorts, and joins equal values.
-    fn collect(mut pairs: Vec<(f32, u64)>) -> Self {
+    fn collect(mut pairs: Vec<(f32, u32)>) -> Self {
         pairs.retain(|(_, count)| *count > 0);
-        pairs.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        pairs.sort_unstable_by(|(a, _), (b, _)| a.total_cmp(b));
         pairs.dedup_by(|later, kept| {
             let equal = later.0.to_bits() == kept.0.to_bits();
             kept.1 += if equal { later.1 } else { 0 };
             equal
         });
+        pairs.shrink_to_fit();
         Self(pairs)
     }
 
     /// Statistics over all draws; `None` if there are none.
-    fn properties(&self) -> Option<IntensityProperties> {
+    fn properties(&self, precision: Precision) -> Option<IntensityProperties> {
         let (&(min, _), &(max, _)) = (self.0.first()?, self.0.last()?);
-        let n: u64 = self.0.iter().map(|(_, count)| count).sum();
+        let n: u64 = self.0.iter().map(|(_, count)| u64::from(*count)).sum();
         let mean = self.mean_of(|value| value, n);
         let variance = self.mean_of(|value| (value - mean).powi(2), n);
+        let rounded = |value: f64| if precision == Precision::Single { single(value) } else { value };
         Some(IntensityProperties {
             max: f64::from(max),
-            mean: single(mean),
-            median: self.percentile(n, 50.0)?,
+            mean: rounded(mean),
+            median: self.percentile(n, 50.0, precision)?,
             min: f64::from(min),
-            percentile_00_5: self.percentile(n, 0.5)?,
-            percentile_99_5: self.percentile(n, 99.5)?,
-            std: single(variance.sqrt()),
+            percentile_00_5: self.percentile(n, 0.5, precision)?,
+            percentile_99_5: self.percentile(n, 99.5, precision)?,
+            std: rounded(variance.sqrt()),
         })
     }
 
     fn mean_of(&self, term: impl Fn(f64) -> f64, n: u64) -> f64 {
-        self.0.iter().map(|&(value, count)| term(f64::from(value)) * count as f64).sum::<f64>() / n as f64
+        self.0.iter().map(|&(value, count)| term(f64::from(value)) * f64::from(count)).sum::<f64>() / n as f64
     }
 
-    fn percentile(&self, n: u64, q: f64) -> Option<f64> {
+    fn percentile(&self, n: u64, q: f64, precision: Precision) -> Option<f64> {
         let (low, high, fraction) = rank(usize::try_from(n).ok()?, q)?;
-        Some(between(self.at(low)?, self.at(high)?, fraction))
+        let (low, high) = (self.at(low)?, self.at(high)?);
+        // NumPy takes the difference in the precision of the values, all else in double.
+        let step = match precision {
+            Precision::Single => f64::from(high - low),
+            Precision::Double => f64::from(high) - f64::from(low),
+        };
+        Some(between(f64::from(low), f64::from(high), step, fraction))
     }
 
     /// The value of a rank among all draws.
-    fn at(&self, rank: usize) -> Option<f64> {
+    fn at(&self, rank: usize) -> Option<f32> {
         let mut passed = 0;
-        let reaches = |&&(_, count): &&(f32, u64)| {
-            passed += count;
+        let reaches = |&&(_, count): &&(f32, u32)| {
+            passed += u64::from(count);
             passed > rank as u64
         };
-        self.0.iter().find(reaches).map(|&(value, _)| f64::from(value))
+        self.0.iter().find(reaches).map(|&(value, _)| value)
     }
 }
 
@@ -172,6 +199,8 @@ impl Fingerprint {
         let sizes: Vec<f64> = cases.iter().map(|case| case.relative_size).collect();
         let shapes_after_crop = cases.iter().map(|case| case.shape_after_crop).collect();
         let spacings = cases.iter().map(|case| case.spacing).collect();
+        let has_empty = cases.iter().flat_map(|case| &case.samples).any(|sample| sample.0.is_empty());
+        let precision = if has_empty { Precision::Double } else { Precision::Single };
         let mut pooled = vec![Vec::new(); expected];
         for case in cases {
             let actual = case.samples.len();
@@ -183,7 +212,7 @@ impl Fingerprint {
             }
         }
         let channels = pooled.into_iter().enumerate().map(|(channel, pairs)| {
-            let properties = Sample::collect(pairs).properties().ok_or(FingerprintError::NoForeground)?;
+            let properties = Sample::collect(pairs).properties(precision).ok_or(FingerprintError::NoForeground)?;
             Ok((channel.to_string(), properties))
         });
         Ok(Self {
@@ -221,6 +250,12 @@ pub enum FingerprintError {
     /// No case has a voxel of foreground.
     #[error("no training case has any foreground")]
     NoForeground,
+    /// An image with voxels that are not numbers.
+    #[error("channel {channel} has voxels that are not a number")]
+    NotANumber {
+        /// The first such channel.
+        channel: usize,
+    },
 }
 
 #[cfg(test)]
@@ -261,9 +296,33 @@ mod tests {
     fn percentiles_of_counts_are_those_of_the_draws() {
         let sample = Sample::collect(vec![(5.0, 2), (1.0, 3), (5.0, 1), (9.0, 0)]);
         assert_eq!(sample.0, [(1.0, 3), (5.0, 3)]);
-        let properties = sample.properties().unwrap();
+        let properties = sample.properties(Precision::Single).unwrap();
         assert_eq!((properties.min, properties.median, properties.max), (1.0, 3.0, 5.0));
         assert_eq!((properties.mean, properties.std), (3.0, 2.0));
+    }
+
+    #[test]
+    fn a_case_without_foreground_has_no_intensities_and_leaves_the_others_unrounded() {
+        let (image, labels) = case(Dimensionality::Three);
+        let mut empty = labels.clone();
+        empty.voxels.fill(0);
+        let merged = |labels: [&Volume<u8>; 2]| {
+            let cases = labels.map(|labels| CaseFingerprint::of(&image, labels, 1000).unwrap());
+            Fingerprint::merge(cases.to_vec()).unwrap()
+        };
+        let (both, one) = (merged([&labels, &labels]), merged([&labels, &empty]));
+        assert_eq!((both.shapes_after_crop.len(), one.shapes_after_crop.len()), (2, 2));
+        let mean = |fingerprint: &Fingerprint| fingerprint.foreground_intensity_properties_per_channel["0"].mean;
+        assert_eq!(mean(&both), single(mean(&one)));
+        assert_ne!(mean(&both), mean(&one));
+    }
+
+    #[test]
+    fn voxels_that_are_not_numbers_are_refused() {
+        let (mut image, labels) = case(Dimensionality::Three);
+        image.voxels[[0, 0, 0, 2]] = f32::NAN;
+        let found = CaseFingerprint::of(&image, &labels, 1);
+        assert_eq!(found, Err(FingerprintError::NotANumber { channel: 0 }));
     }
 
     #[test]

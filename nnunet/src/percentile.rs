@@ -5,7 +5,7 @@ pub(crate) fn percentile(values: &[f64], q: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (low, high, fraction) = rank(sorted.len(), q)?;
-    Some(between(sorted[low], sorted[high], fraction))
+    Some(between(sorted[low], sorted[high], sorted[high] - sorted[low], fraction))
 }
 
 /// The middle value, or the mean of the two; may differ from the 50th percentile in the last bit.
@@ -25,9 +25,9 @@ pub(crate) fn rank(n: usize, q: f64) -> Option<(usize, usize, f64)> {
     Some((low, (low + 1).min(last), at - at.floor()))
 }
 
-/// Linear interpolation from the nearer end, which is exact at both.
-pub(crate) fn between(low: f64, high: f64, fraction: f64) -> f64 {
-    if fraction < 0.5 { low + (high - low) * fraction } else { high - (high - low) * (1.0 - fraction) }
+/// Linear interpolation from the nearer end, which is exact at both; `step` leads from the low end to the high one.
+pub(crate) fn between(low: f64, high: f64, step: f64, fraction: f64) -> f64 {
+    if fraction < 0.5 { low + step * fraction } else { high - step * (1.0 - fraction) }
 }
 
 #[cfg(test)]

@@ -1,13 +1,19 @@
 //! Plans from a fingerprint: target spacing, patch, network and batch for every configuration.
 //!
-//! Follows nnU-Net v2.8.1's `ExperimentPlanner` decision by decision, with its memory model of an 8 GB reference card,
-//! and equals its `nnUNetPlans.json` field by field. [`PlanOptions`] adds what nnU-Net leaves to editing the file:
-//! smaller networks, patches and batches for machines without such a card. Options change the plan after it is made,
-//! so a network with fewer features keeps the planned topology, patch and batch.
+//! Follows nnU-Net v2.8.1's `ExperimentPlanner` and its residual encoder presets decision by decision, with their model
+//! of a GPU's memory, and equals their plans field by field. [`PlanOptions`] holds nnU-Net's own options and adds what
+//! it leaves to editing the file: smaller networks, patches and batches for machines without such a card. Those change
+//! the plan after it is made, so a network with fewer features keeps the planned topology, patch and batch.
+//!
+//! Departs from nnU-Net by refusing what it would divide by zero over, plan without end, or not train: a target
+//! spacing that leaves no voxel, a patch that cannot be halved even once, a name that is no file name. Channels are
+//! taken by number, where nnU-Net takes their normalizations in the order of the file.
 
 mod configuration;
 mod memory;
 mod pooling;
+mod preset;
+mod reader;
 mod spacing;
 
 use indexmap::IndexMap;
@@ -20,6 +26,11 @@ use crate::plans::{Configuration, Plans};
 use configuration::{Planner, Target};
 use spacing::TargetSpacing;
 
+pub use preset::{Preset, PresetError};
+
+/// Least patches per batch.
+const MIN_BATCH: f64 = 2.0;
+
 /// A lowres configuration is made if a patch sees less than this fraction of the median image.
 const LOWRES_THRESHOLD: f64 = 0.25;
 
@@ -31,8 +42,17 @@ const LOWRES_STEP: f64 = 1.03;
 pub struct PlanOptions {
     /// Folder name of the data set.
     pub dataset_name: String,
-    /// Name of the plans.
-    pub plans_name: String,
+    /// The planner.
+    pub preset: Preset,
+    /// Name of the plans instead of the planner's own.
+    pub plans_name: Option<String>,
+    /// GPU memory, GB, instead of the planner's own; patch and batch grow with it.
+    pub gpu_memory_target_gb: Option<f64>,
+    /// Spacing of the full resolution, mm, `[z, y, x]` in the order of the files, instead of the training set's; the 2D
+    /// configuration takes the spacing of its plane from here too.
+    pub target_spacing: Option<[f64; 3]>,
+    /// nnU-Net's class that preprocesses. Only `DefaultPreprocessor` is known here beyond its name.
+    pub preprocessor_name: String,
     /// Feature maps of the first stage instead of 32; each further stage doubles them.
     pub features: Option<usize>,
     /// Most feature maps of a stage instead of 512 (2D) or 320 (3D).
@@ -45,16 +65,25 @@ pub struct PlanOptions {
 }
 
 impl PlanOptions {
-    /// nnU-Net's own choices, under its own name for plans.
+    /// The classic planner's own choices, under its own name for plans.
     pub fn new(dataset_name: impl Into<String>) -> Self {
         Self {
             dataset_name: dataset_name.into(),
-            plans_name: "nnUNetPlans".into(),
+            preset: Preset::default(),
+            plans_name: None,
+            gpu_memory_target_gb: None,
+            target_spacing: None,
+            preprocessor_name: "DefaultPreprocessor".into(),
             features: None,
             max_features: None,
             patch_size: None,
             batch_size: None,
         }
+    }
+
+    /// Name of the plans: the user's, else the planner's.
+    pub fn plans_name(&self) -> &str {
+        self.plans_name.as_deref().unwrap_or(self.preset.plans_name())
     }
 }
 
@@ -65,8 +94,12 @@ impl PlanOptions {
 /// [`PlanError`] if fingerprint and data set contradict each other, or an option cannot be met.
 pub fn plan(fingerprint: &Fingerprint, dataset: &DatasetJson, options: &PlanOptions) -> Result<Plans, PlanError> {
     let planner = Planner::new(fingerprint, dataset, options)?;
-    let target = TargetSpacing::of(fingerprint).ok_or(PlanError::NoCases)?;
+    let set = options.target_spacing.map(TargetSpacing::set);
+    let target = set.or_else(|| TargetSpacing::of(fingerprint)).ok_or(PlanError::NoCases)?;
     let medians = Medians::of(fingerprint, &target).ok_or(PlanError::NoCases)?;
+    if medians.resampled.iter().any(|&extent| extent <= 0.0) {
+        return Err(PlanError::NoVoxel { spacing: target.transposed(), shape: medians.resampled });
+    }
     let transposed = Target { spacing: target.transposed().to_vec(), median_shape: medians.resampled.to_vec() };
 
     let mut configurations = IndexMap::new();
@@ -75,20 +108,20 @@ pub fn plan(fingerprint: &Fingerprint, dataset: &DatasetJson, options: &PlanOpti
     let n_voxels = transposed.n_voxels() * planner.n_cases();
     let mut two = planner.configuration("2d", &flat, n_voxels)?;
     two.batch_dice = true;
-    configurations.insert("2d".to_owned(), planner.finish(two)?);
+    configurations.insert("2d".to_owned(), planner.finish("2d", two)?);
     if !is_exactly_one(transposed.median_shape[0]) {
         volumes(&planner, &transposed, &mut configurations)?;
     }
     Ok(Plans {
         dataset_name: options.dataset_name.clone(),
-        plans_name: options.plans_name.clone(),
+        plans_name: options.plans_name().to_owned(),
         original_median_spacing_after_transp: medians.spacing.to_vec(),
         original_median_shape_after_transp: medians.shape.to_vec(),
-        image_reader_writer: reader(dataset),
+        image_reader_writer: reader::reader(dataset, fingerprint)?,
         transpose_forward: target.transpose_forward,
         transpose_backward: target.transpose_backward(),
         configurations,
-        experiment_planner_used: "ExperimentPlanner".into(),
+        experiment_planner_used: options.preset.class().into(),
         label_manager: "LabelManager".into(),
         foreground_intensity_properties_per_channel: fingerprint.foreground_intensity_properties_per_channel.clone(),
         other: Map::new(),
@@ -111,13 +144,13 @@ fn volumes(
     full.batch_dice = low.is_some();
     let has_cascade = low.is_some();
     if let Some((low, median_shape)) = low {
-        let mut low = planner.finish(low)?;
+        let mut low = planner.finish("3d_lowres", low)?;
         // nnU-Net writes these as whole numbers here, and as reals elsewhere.
         low["median_image_size_in_voxels"] = json!(median_shape);
         low["next_stage"] = json!("3d_cascade_fullres");
         configurations.insert("3d_lowres".into(), low);
     }
-    configurations.insert("3d_fullres".into(), planner.finish(full)?);
+    configurations.insert("3d_fullres".into(), planner.finish("3d_fullres", full)?);
     if has_cascade {
         let cascade = json!({"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"});
         configurations.insert("3d_cascade_fullres".into(), cascade);
@@ -191,18 +224,6 @@ impl Medians {
     }
 }
 
-/// The reader nnU-Net would take for the data set's files.
-fn reader(dataset: &DatasetJson) -> String {
-    let chosen = dataset.other.get("overwrite_image_reader_writer").and_then(Value::as_str);
-    let by_ending = match dataset.file_ending.to_lowercase().as_str() {
-        ".nii" => "NibabelIO",
-        ".png" | ".bmp" | ".tif" => "NaturalImage2DIO",
-        ".tiff" => "Tiff3DIO",
-        _ => "SimpleITKIO",
-    };
-    chosen.filter(|&name| name != "None").unwrap_or(by_ending).to_owned()
-}
-
 /// Why there are no plans.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -221,9 +242,23 @@ pub enum PlanError {
         /// Channels of the fingerprint.
         actual: usize,
     },
+    /// nnU-Net has no reader for the data set's files.
+    #[error("`dataset.json`: no reader of nnU-Net takes files that end in `{found}`")]
+    FileEnding {
+        /// The ending.
+        found: String,
+    },
     /// The fingerprint is empty, or its lists differ in length or hold impossible values.
     #[error("the fingerprint lists no usable cases")]
     NoCases,
+    /// The target spacing is so coarse that nothing is left of an image.
+    #[error("at a spacing of {spacing:?} mm the median image would have {shape:?} voxels")]
+    NoVoxel {
+        /// Target spacing in network order.
+        spacing: [f64; 3],
+        /// Median extents at that spacing.
+        shape: [f64; 3],
+    },
     /// An option that no network can meet.
     #[error("`{option}` cannot be {found}")]
     Option {
@@ -239,5 +274,25 @@ pub enum PlanError {
         configuration: &'static str,
         /// The patch.
         patch: Vec<usize>,
+    },
+    /// The patch is so long along an axis that it is halved more often than the planner has stages for.
+    #[error("configuration `{configuration}`: a network of {n_stages} stages, the planner knows up to {limit}")]
+    Stages {
+        /// The configuration.
+        configuration: &'static str,
+        /// Stages of the network.
+        n_stages: usize,
+        /// Most stages of the planner.
+        limit: usize,
+    },
+    /// A configuration came out with a value that nothing could be trained with.
+    #[error("configuration `{configuration}`: `{field}` would be {found}")]
+    Unusable {
+        /// The configuration.
+        configuration: &'static str,
+        /// The field of the plans.
+        field: &'static str,
+        /// Its value.
+        found: String,
     },
 }

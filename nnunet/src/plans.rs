@@ -1,8 +1,12 @@
 //! `nnUNetPlans.json`: everything derived from a data set's fingerprint, for all configurations.
 //!
 //! Field names and order are nnU-Net v2.8.1's, so that its own files and ours are interchangeable; fields this crate
-//! does not know are kept and written back. Departs from nnU-Net by checking every length and value when the text is
-//! parsed: a [`Configuration`] that exists can be used.
+//! does not know are kept and written back. Plans of older versions are read as its `PlansManager` reads them. Departs
+//! from nnU-Net by checking every length and value when the text is parsed: a [`Configuration`] that exists can be
+//! used.
+
+mod architecture;
+mod old;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,6 +14,8 @@ use std::fmt;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use architecture::{Architecture, ArchitectureArguments, EncoderDepth, NonlinearityArguments, NormArguments};
 
 /// Largest extent of a patch along one axis, in voxels.
 const MAX_PATCH_EXTENT: usize = 4096;
@@ -56,70 +62,6 @@ pub struct ResamplingArguments {
     pub order_z: u8,
     /// Forces the coarse axis to be treated alone (`true`) or with the others (`false`).
     pub force_separate_z: Option<bool>,
-}
-
-/// How a network is built: the class and its arguments.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Architecture {
-    /// Class of `dynamic_network_architectures`.
-    pub network_class_name: String,
-    /// Arguments of that class; [`crate::topology::UNet::new`] reads them.
-    pub arch_kwargs: ArchitectureArguments,
-    /// Arguments that name Python objects.
-    #[serde(rename = "_kw_requires_import")]
-    pub kw_requires_import: Vec<String>,
-}
-
-/// Arguments of `PlainConvUNet`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ArchitectureArguments {
-    /// Resolution levels.
-    pub n_stages: usize,
-    /// Feature maps per level.
-    pub features_per_stage: Vec<usize>,
-    /// `torch.nn.modules.conv.Conv2d` or `…Conv3d`.
-    pub conv_op: String,
-    /// Kernel per level, `[z, y, x]` or `[y, x]`.
-    pub kernel_sizes: Vec<Vec<usize>>,
-    /// Stride of each level's first convolution.
-    pub strides: Vec<Vec<usize>>,
-    /// Convolutions per encoder level.
-    pub n_conv_per_stage: Vec<usize>,
-    /// Convolutions per decoder level, deepest first.
-    pub n_conv_per_stage_decoder: Vec<usize>,
-    /// Whether convolutions have a bias.
-    pub conv_bias: bool,
-    /// `torch.nn.modules.instancenorm.InstanceNorm2d` or `…3d`.
-    pub norm_op: String,
-    /// `eps` and `affine`.
-    pub norm_op_kwargs: NormArguments,
-    /// Always `null` in nnU-Net's own plans.
-    pub dropout_op: Option<String>,
-    /// Always `null` in nnU-Net's own plans.
-    pub dropout_op_kwargs: Option<Value>,
-    /// `torch.nn.LeakyReLU`.
-    pub nonlin: String,
-    /// `inplace`, and `negative_slope` where it is not 0.01.
-    pub nonlin_kwargs: NonlinearityArguments,
-}
-
-/// Arguments of the instance norm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NormArguments {
-    /// Added to the variance.
-    pub eps: f64,
-    /// Whether scale and shift are learned.
-    pub affine: bool,
-}
-
-/// Arguments of the leaky rectifier.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct NonlinearityArguments {
-    /// Has no effect on results.
-    pub inplace: bool,
-    /// Slope below zero; 0.01 where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub negative_slope: Option<f64>,
 }
 
 /// One configuration of the plans, complete.
@@ -177,7 +119,8 @@ impl Configuration {
         }
     }
 
-    fn check(&self) -> Result<(), (&'static str, String)> {
+    /// Checks what a file may get wrong; else the field at fault and its value.
+    pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         let n_axes = self.patch_size.len();
         if !(2..=3).contains(&n_axes) || self.patch_size.iter().any(|&n| n == 0 || n > MAX_PATCH_EXTENT) {
             return Err(("patch_size", format!("{:?}", self.patch_size)));
@@ -237,9 +180,11 @@ pub struct Plans {
     pub configurations: IndexMap<String, Value>,
     /// Planner class.
     pub experiment_planner_used: String,
-    /// Label manager class.
+    /// Label manager class; early plans name none.
+    #[serde(default = "label_manager")]
     pub label_manager: String,
-    /// Channel number (as text) to its intensity statistics.
+    /// Channel number (as text) to its intensity statistics; the earliest plans say `by_modality`.
+    #[serde(alias = "foreground_intensity_properties_by_modality")]
     pub foreground_intensity_properties_per_channel: IndexMap<String, IntensityProperties>,
     /// Everything else in the file.
     #[serde(flatten)]
@@ -282,12 +227,21 @@ impl Plans {
             let available = self.configurations.keys().cloned().collect();
             return Err(PlansError::NoConfiguration { name: name.clone(), available });
         }
-        let value = Value::Object(self.resolve(&name.0, &mut BTreeSet::new())?);
-        let configuration: Configuration =
-            serde_json::from_value(value).map_err(|source| PlansError::Json { source })?;
         let refuse = |(field, found)| PlansError::Value { configuration: Some(name.clone()), field, found };
+        let fields = old::with_architecture(self.resolve(&name.0, &mut BTreeSet::new())?).map_err(refuse)?;
+        let configuration: Configuration =
+            serde_json::from_value(Value::Object(fields)).map_err(|source| PlansError::Json { source })?;
         configuration.check().map_err(refuse)?;
         Ok(configuration)
+    }
+
+    /// Takes over the configurations of earlier plans that these do not make themselves, behind their own.
+    ///
+    /// Planning anew must not lose what a user has added to the file.
+    pub fn keep_configurations_of(&mut self, earlier: &Self) {
+        for (name, configuration) in &earlier.configurations {
+            self.configurations.entry(name.clone()).or_insert_with(|| configuration.clone());
+        }
     }
 
     fn resolve<'a>(&'a self, name: &'a str, seen: &mut BTreeSet<&'a str>) -> Result<Map<String, Value>, PlansError> {
@@ -307,7 +261,12 @@ impl Plans {
     }
 }
 
-fn is_file_name(name: &str) -> bool {
+fn label_manager() -> String {
+    "LabelManager".into()
+}
+
+/// Whether a name can be a file or folder of its own, on every system.
+pub(crate) fn is_file_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(allowed)
 }
@@ -378,6 +337,28 @@ mod tests {
         let (parent, child) =
             (plans.configuration(&name("3d_fullres")).unwrap(), plans.configuration(&name("small")).unwrap());
         assert_eq!(child, Configuration { batch_size: 2, ..parent });
+    }
+
+    #[test]
+    fn arguments_that_are_not_known_are_kept() {
+        let mut plans = Plans::parse(PLANS).unwrap();
+        plans.configurations["2d"]["architecture"]["arch_kwargs"]["nonlin_first"] = serde_json::json!(true);
+        let configuration = plans.configuration(&name("2d")).unwrap();
+        assert_eq!(configuration.architecture.arch_kwargs.other["nonlin_first"], true);
+        assert_eq!(serde_json::to_value(&configuration).unwrap(), plans.configurations["2d"]);
+    }
+
+    #[test]
+    fn configurations_of_a_user_outlive_a_new_plan() {
+        let mut earlier = Plans::parse(PLANS).unwrap();
+        let mut plans = earlier.clone();
+        plans.configurations.retain(|name, _| name == "2d" || name == "3d_fullres");
+        earlier.configurations["2d"]["batch_size"] = serde_json::json!(3);
+        earlier.configurations.insert("mine".into(), serde_json::json!({"inherits_from": "2d"}));
+        let fresh = plans.configurations["2d"].clone();
+        plans.keep_configurations_of(&earlier);
+        assert_eq!(plans.configurations["2d"], fresh);
+        assert_eq!(plans.configurations.keys().last().unwrap(), "mine");
     }
 
     #[test]

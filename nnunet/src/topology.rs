@@ -3,9 +3,10 @@
 //! Follows `PlainConvUNet` of `dynamic_network_architectures`: an encoder of convolution blocks (convolution, instance
 //! norm, leaky rectifier), a decoder of transposed convolutions, skip connections and blocks, and a 1×1 head per
 //! decoder stage. Parameters carry the names of its `state_dict`. Departs from it by refusing what it would build
-//! wrongly or not at all: unknown classes, even kernels, lengths that disagree.
+//! wrongly or not at all: residual encoders, which are planned but not yet trained, unknown classes and arguments, even
+//! kernels, lengths that disagree.
 
-use crate::plans::{Architecture, ArchitectureArguments, Configuration};
+use crate::plans::{Architecture, ArchitectureArguments, Configuration, EncoderDepth};
 
 /// Most stages a network may have; ten halvings leave one voxel of 1024.
 const MAX_STAGES: usize = 12;
@@ -115,7 +116,7 @@ impl UNet {
     /// [`TopologyError`] if the architecture is not a `PlainConvUNet` with instance norm and leaky rectifier, or its
     /// numbers disagree with each other or with the patch.
     pub fn new(configuration: &Configuration, n_channels: usize, n_outputs: usize) -> Result<Self, TopologyError> {
-        let arguments = checked(&configuration.architecture, configuration.n_axes())?;
+        let (arguments, convs) = checked(&configuration.architecture, configuration.n_axes())?;
         for (field, found) in [("input channels", n_channels), ("output channels", n_outputs)] {
             if !(1..=MAX_FEATURES).contains(&found) {
                 return Err(TopologyError::Number { field, found: found.to_string() });
@@ -125,7 +126,7 @@ impl UNet {
             n_axes: configuration.n_axes(),
             n_channels,
             n_outputs,
-            encoder: encoder(arguments, n_channels),
+            encoder: encoder(arguments, convs, n_channels),
             decoder: decoder(arguments),
             conv_bias: arguments.conv_bias,
             norm_eps: arguments.norm_op_kwargs.eps,
@@ -192,8 +193,12 @@ fn parameter(name: &str, suffix: &str, shape: Vec<usize>, role: ParameterRole) -
     Parameter { name: format!("{name}.{suffix}"), shape, role }
 }
 
-fn checked(architecture: &Architecture, n_axes: usize) -> Result<&ArchitectureArguments, TopologyError> {
+/// The arguments, and the convolutions of each encoder stage.
+fn checked(architecture: &Architecture, n_axes: usize) -> Result<(&ArchitectureArguments, &[usize]), TopologyError> {
     let arguments = &architecture.arch_kwargs;
+    if architecture.network_class_name.ends_with(".ResidualEncoderUNet") {
+        return Err(TopologyError::ResidualEncoder);
+    }
     for (field, found, expected) in [
         ("network_class_name", architecture.network_class_name.as_str(), ".PlainConvUNet".to_owned()),
         ("conv_op", &arguments.conv_op, format!(".Conv{n_axes}d")),
@@ -207,11 +212,21 @@ fn checked(architecture: &Architecture, n_axes: usize) -> Result<&ArchitectureAr
     if let Some(found) = &arguments.dropout_op {
         return Err(TopologyError::Class { field: "dropout_op", found: found.clone(), expected: "null".into() });
     }
-    check_numbers(arguments, n_axes)?;
-    Ok(arguments)
+    if let Some((argument, value)) = arguments.other.iter().next() {
+        return Err(TopologyError::Argument { argument: argument.clone(), found: value.to_string() });
+    }
+    let convs = match &arguments.encoder {
+        EncoderDepth::Convolutions(convs) => convs,
+        EncoderDepth::Blocks(blocks) => {
+            let (argument, found) = ("n_blocks_per_stage".to_owned(), format!("{blocks:?}"));
+            return Err(TopologyError::Argument { argument, found });
+        }
+    };
+    check_numbers(arguments, convs, n_axes)?;
+    Ok((arguments, convs))
 }
 
-fn check_numbers(arguments: &ArchitectureArguments, n_axes: usize) -> Result<(), TopologyError> {
+fn check_numbers(arguments: &ArchitectureArguments, convs: &[usize], n_axes: usize) -> Result<(), TopologyError> {
     let n = arguments.n_stages;
     let ensure =
         |good: bool, field, found: String| if good { Ok(()) } else { Err(TopologyError::Number { field, found }) };
@@ -221,8 +236,8 @@ fn check_numbers(arguments: &ArchitectureArguments, n_axes: usize) -> Result<(),
     let counts = |list: &[usize], len: usize, max: usize| {
         list.len() == len && list.iter().all(|value| (1..=max).contains(value))
     };
-    let (features, convs) = (&arguments.features_per_stage, &arguments.n_conv_per_stage);
-    let (decoder, norm) = (&arguments.n_conv_per_stage_decoder, &arguments.norm_op_kwargs);
+    let (features, decoder) = (&arguments.features_per_stage, &arguments.n_conv_per_stage_decoder);
+    let norm = &arguments.norm_op_kwargs;
     let slope = arguments.nonlin_kwargs.negative_slope.unwrap_or(0.01);
     ensure((2..=MAX_STAGES).contains(&n), "n_stages", n.to_string())?;
     ensure(counts(features, n, MAX_FEATURES), "features_per_stage", format!("{features:?}"))?;
@@ -238,11 +253,11 @@ fn check_numbers(arguments: &ArchitectureArguments, n_axes: usize) -> Result<(),
     ensure((0.0..1.0).contains(&slope), "nonlin_kwargs.negative_slope", slope.to_string())
 }
 
-fn encoder(arguments: &ArchitectureArguments, n_channels: usize) -> Vec<Vec<ConvBlock>> {
+fn encoder(arguments: &ArchitectureArguments, convs: &[usize], n_channels: usize) -> Vec<Vec<ConvBlock>> {
     let mut n_inputs = n_channels;
     let stage = |s: usize| {
         let n_features = arguments.features_per_stage[s];
-        let blocks = (0..arguments.n_conv_per_stage[s]).map(|i| ConvBlock {
+        let blocks = (0..convs[s]).map(|i| ConvBlock {
             name: format!("encoder.stages.{s}.0.convs.{i}"),
             n_inputs: if i == 0 { n_inputs } else { n_features },
             n_features,
@@ -285,6 +300,14 @@ fn decoder(arguments: &ArchitectureArguments) -> Vec<DecoderStage> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopologyError {
+    /// An argument that `PlainConvUNet` would build differently, or does not have.
+    #[error("architecture: the argument `{argument}`, here {found}, is not supported")]
+    Argument {
+        /// The argument of the plans.
+        argument: String,
+        /// Its value.
+        found: String,
+    },
     /// A class this crate does not know.
     #[error("architecture: `{field}` is `{found}`, only `{expected}` is supported")]
     Class {
@@ -311,6 +334,12 @@ pub enum TopologyError {
         /// Product of the strides per axis.
         total_stride: Vec<usize>,
     },
+    /// The residual encoder presets are planned only.
+    #[error(
+        "`ResidualEncoderUNet` can be planned and preprocessed but is not trained yet; \
+         plan with `ExperimentPlanner` for a network that is"
+    )]
+    ResidualEncoder,
 }
 
 #[cfg(test)]
@@ -340,8 +369,21 @@ mod tests {
     #[test]
     fn an_architecture_that_would_be_built_wrongly_is_refused() {
         check(
+            |c| c.architecture.network_class_name = "some.ResidualUNet".into(),
+            "architecture: `network_class_name` is `some.ResidualUNet`, only `PlainConvUNet` is supported",
+        );
+        check(
             |c| c.architecture.network_class_name = "some.ResidualEncoderUNet".into(),
-            "architecture: `network_class_name` is `some.ResidualEncoderUNet`, only `PlainConvUNet` is supported",
+            "`ResidualEncoderUNet` can be planned and preprocessed but is not trained yet; plan with \
+             `ExperimentPlanner` for a network that is",
+        );
+        check(
+            |c| c.architecture.arch_kwargs.encoder = EncoderDepth::Blocks(vec![1, 3, 4, 6]),
+            "architecture: the argument `n_blocks_per_stage`, here [1, 3, 4, 6], is not supported",
+        );
+        check(
+            |c| drop(c.architecture.arch_kwargs.other.insert("nonlin_first".into(), true.into())),
+            "architecture: the argument `nonlin_first`, here true, is not supported",
         );
         check(
             |c| c.architecture.arch_kwargs.kernel_sizes[0] = vec![2, 3, 3],

@@ -8,10 +8,14 @@ pub mod checkpoints;
 pub mod convert_msd;
 pub mod device;
 pub mod export;
+pub mod fingerprint;
 pub mod folders;
 pub mod openmp;
 pub mod output;
+pub mod plan;
 pub mod plan_and_preprocess;
+pub mod planning_args;
+pub mod preprocess;
 pub mod progress;
 pub mod schedule_args;
 pub mod split_args;
@@ -31,7 +35,10 @@ enum Command {
     ConvertMsd(convert_msd::Args),
     VerifyDataset(verify_dataset::Args),
     Checkpoints(checkpoints::Args),
-    PlanAndPreprocess(plan_and_preprocess::Args),
+    Fingerprint(fingerprint::Args),
+    Plan(Box<plan::Args>),
+    Preprocess(preprocess::Args),
+    PlanAndPreprocess(Box<plan_and_preprocess::Args>),
     Train(Box<train::Args>),
     Export(Box<export::Args>),
 }
@@ -66,6 +73,9 @@ impl Cli {
             Command::ConvertMsd(args) => convert_msd::run(&args),
             Command::VerifyDataset(args) => verify_dataset::run(&args),
             Command::Checkpoints(args) => checkpoints::run(&args),
+            Command::Fingerprint(args) => fingerprint::run(&args),
+            Command::Plan(args) => plan::run(&args),
+            Command::Preprocess(args) => preprocess::run(&args),
             Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Export(args) => export::run(&args),

@@ -21,6 +21,7 @@ pub mod network;
 pub mod onnx;
 pub mod patch_geometry;
 pub mod placement;
+pub mod planning;
 pub mod preparation;
 pub mod probe;
 pub mod pseudo_dice;

@@ -294,7 +294,7 @@ pub enum NetworkError {
 
 #[cfg(test)]
 mod tests {
-    use nnunet::plans::{Configuration, ConfigurationName, Plans};
+    use nnunet::plans::{Configuration, ConfigurationName, EncoderDepth, Plans};
 
     use super::*;
 
@@ -307,7 +307,7 @@ mod tests {
         let arguments = &mut configuration.architecture.arch_kwargs;
         arguments.n_stages = 3;
         arguments.features_per_stage = vec![3, 4, 5];
-        arguments.n_conv_per_stage = vec![2, 1, 2];
+        arguments.encoder = EncoderDepth::Convolutions(vec![2, 1, 2]);
         arguments.n_conv_per_stage_decoder = vec![1, 2];
         change(&mut configuration);
         UNet::new(&configuration, 2, 3).unwrap()

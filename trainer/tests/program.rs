@@ -111,3 +111,131 @@ fn a_dry_run_lists_epochs_cycles_and_rates() {
     check(root.path(), &arguments.replace("--late 2", "--late 6"), 2, "cannot keep the last 6 epochs of cycles of 5");
     check(root.path(), &arguments.replace("late --", "no --"), 2, "invalid value 'no'");
 }
+
+const NAME: &str = "Dataset001_Squares";
+
+fn text(root: &Path, name: &str) -> String {
+    fs_err::read_to_string(root.join("preprocessed").join(NAME).join(name)).unwrap()
+}
+
+#[test]
+fn steps_one_by_one_do_what_all_at_once_does() {
+    let (one, all) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for root in [&one, &all] {
+        raw(root.path());
+    }
+    check(one.path(), "plan -d 1", 2, "run `unnunet-train fingerprint` first");
+    check(one.path(), "fingerprint -d 1 --jobs 1", 0, "5 cases measured");
+    check(one.path(), "preprocess -d 1", 2, "run `unnunet-train plan` first");
+    let printed = check(one.path(), "plan -d 1", 0, "2d: patch [32, 32]");
+    check(one.path(), "preprocess -d 1 -c 2d", 0, "5 cases preprocessed, 0 already there, 0 failed");
+    check(one.path(), "preprocess -d 1 -c 3d_fullres", 2, "no configuration `3d_fullres`, only 2d");
+    let all_at_once = check(all.path(), "plan-and-preprocess -d 1", 0, "5 cases preprocessed");
+    assert!(all_at_once.contains(&printed), "{all_at_once}");
+    for name in ["dataset.json", "dataset_fingerprint.json", "nnUNetPlans.json", "splits_final.json"] {
+        assert_eq!(text(one.path(), name), text(all.path(), name), "{name}");
+    }
+    check(one.path(), "plan-and-preprocess -d 1", 0, "0 cases preprocessed, 5 already there, 0 failed");
+}
+
+#[test]
+fn a_fingerprint_stands_until_a_file_changes() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    raw(root);
+    let (anew, kept) = ("cases measured", "cases unchanged, fingerprint kept");
+    check(root, "fingerprint -d 1", 0, anew);
+    let first = text(root, "dataset_fingerprint.json");
+    check(root, "fingerprint -d 1", 0, kept);
+    check(root, "plan-and-preprocess -d 1 --no-preprocess", 0, kept);
+    check(root, "fingerprint -d 1 --clean", 0, anew);
+
+    // Another image under the same name is another data set.
+    let geometry = Geometry::axis_aligned([1, 32, 32], Spacing::new([1.0; 3]).unwrap(), Dimensionality::Two);
+    let image = Volume { voxels: Array3::from_shape_fn((1, 32, 32), |(_, i, j)| (i * j) as f32 + 1.0), geometry };
+    nifti::write_map(&root.join("raw").join(NAME).join("imagesTr/c1_0000.nii.gz"), &image).unwrap();
+    check(root, "fingerprint -d 1", 0, anew);
+    assert_ne!(text(root, "dataset_fingerprint.json"), first);
+    check(root, "fingerprint -d 1", 0, kept);
+
+    // A fingerprint that this record is not of, a damaged one, and a damaged record, are made anew.
+    let fingerprint = root.join("preprocessed").join(NAME).join("dataset_fingerprint.json");
+    fs_err::write(&fingerprint, &first).unwrap();
+    check(root, "fingerprint -d 1", 0, anew);
+    fs_err::write(&fingerprint, "{").unwrap();
+    check(root, "plan -d 1", 2, "is no fingerprint");
+    check(root, "fingerprint -d 1", 0, anew);
+    fs_err::write(fingerprint.with_file_name("dataset_fingerprint.source.json"), "[]").unwrap();
+    check(root, "fingerprint -d 1", 0, anew);
+
+    for folder in ["imagesTr/c4_0000.nii.gz", "labelsTr/c4.nii.gz"] {
+        fs_err::remove_file(root.join("raw").join(NAME).join(folder)).unwrap();
+    }
+    check(root, "plan -d 1", 2, "was measured from 5 cases, the data set has 4");
+    check(root, "fingerprint -d 1", 0, "4 cases measured");
+}
+
+#[test]
+fn presets_and_options_of_the_planner_are_nnunets() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    raw(root);
+    check(root, "fingerprint -d 1", 0, "5 cases measured");
+    check(root, "plan -d 1 --planner nnUNetPlannerResEncL", 0, "are not trained yet");
+    let plans = text(root, "nnUNetResEncUNetLPlans.json");
+    assert!(plans.contains("ResidualEncoderUNet") && plans.contains("nnUNetPlannerResEncL"), "{plans}");
+    let preset = "--plans-name nnUNetResEncUNetLPlans";
+    check(root, &format!("preprocess -d 1 {preset}"), 0, "5 cases preprocessed");
+    let train = TRAIN.replace("train 1", "train --plans nnUNetResEncUNetLPlans 1");
+    check(root, &train, 2, "can be planned and preprocessed but is not trained yet");
+
+    check(root, "plan -d 1 --gpu-memory-target 4", 0, "`--plans-name` keeps both");
+    check(root, "plan -d 1 --overwrite-target-spacing 999 0.5 1 --plans-name fine", 0, "spacing [0.5, 1.0]");
+    assert!(text(root, "fine.json").contains("\"data_identifier\": \"fine_2d\""));
+    check(root, "plan -d 1 --plans-name fine --overwrite-target-spacing 999,2,1", 0, "spacing [2.0, 1.0]");
+    for (options, message) in [
+        ("--planner nnUNetPlannerResEncS", "there is no planner `nnUNetPlannerResEncS`, only ExperimentPlanner"),
+        ("--gpu-memory-target 0", "`gpu memory target` cannot be 0"),
+        ("--gpu-memory-target 1e-9", "is too small for a network"),
+        ("--overwrite-target-spacing 1 1", "takes three numbers, z y x, found [1.0, 1.0]"),
+        ("--overwrite-target-spacing 1 0 1", "`target spacing` cannot be [1.0, 0.0, 1.0]"),
+        ("--overwrite-target-spacing 999 100 100", "the median image would have"),
+        ("--plans-name a/b", "`plans name` cannot be \"a/b\""),
+    ] {
+        check(root, &format!("plan -d 1 {options}"), 2, message);
+    }
+    check(root, "plan -d 1 --preprocessor-name Mine --plans-name other", 0, "2d: patch");
+    check(
+        root,
+        "preprocess -d 1 --plans-name other",
+        2,
+        "the preprocessor `Mine`, only `DefaultPreprocessor` is known",
+    );
+}
+
+#[test]
+fn configurations_that_a_user_added_outlive_a_new_plan() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    raw(root);
+    check(root, "plan-and-preprocess -d 1 --no-preprocess", 0, "5 cases measured");
+    let path = root.join("preprocessed").join(NAME).join("nnUNetPlans.json");
+    let mut plans: serde_json::Value = serde_json::from_str(&text(root, "nnUNetPlans.json")).unwrap();
+    plans["configurations"]["mine"] = serde_json::json!({"inherits_from": "2d", "batch_size": 3});
+    fs_err::write(&path, plans.to_string()).unwrap();
+    check(root, "plan -d 1", 0, "mine: patch [32, 32], batch 3");
+    check(root, "preprocess -d 1", 0, "2d: 5 cases preprocessed");
+    check(root, "preprocess -d 1 -c mine", 0, "mine: 0 cases preprocessed, 5 already there");
+    fs_err::write(&path, "{}").unwrap();
+    check(root, "plan -d 1", 2, "nnUNetPlans.json` cannot be used");
+}
+
+#[test]
+fn a_reader_that_turns_images_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    raw(root);
+    let json = JSON.replace("{\"channel", "{\"overwrite_image_reader_writer\":\"NibabelIOWithReorient\",\"channel");
+    fs_err::write(root.join("raw").join(NAME).join("dataset.json"), json).unwrap();
+    check(root, "fingerprint -d 1", 2, "by the reader `NibabelIOWithReorient`, which is not supported");
+}

@@ -9,7 +9,7 @@ use ndarray::{Array3, Array4};
 use nnunet::crop::BoundingBox;
 use nnunet::dataset::CaseId;
 use nnunet::fold::Fold;
-use nnunet::plans::{Configuration, ConfigurationName, Plans};
+use nnunet::plans::{Configuration, ConfigurationName, EncoderDepth, Plans};
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use nnunet::topology::UNet;
 use tch::Device;
@@ -37,7 +37,7 @@ fn configuration() -> Configuration {
     arguments.features_per_stage = vec![4, 6, 8];
     arguments.kernel_sizes = vec![vec![3, 3]; 3];
     arguments.strides = vec![vec![1, 1], vec![2, 2], vec![2, 2]];
-    arguments.n_conv_per_stage = vec![1; 3];
+    arguments.encoder = EncoderDepth::Convolutions(vec![1; 3]);
     arguments.n_conv_per_stage_decoder = vec![1; 2];
     configuration
 }

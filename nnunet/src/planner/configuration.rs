@@ -1,32 +1,29 @@
 //! One configuration: the largest patch whose network fits the reference memory, and the batch that fills it.
 //!
 //! Follows `get_plans_for_configuration`. The patch starts with the aspect of the voxels, no larger than the median
-//! image, and shrinks along the axis that covers most of the image until a batch of two fits.
+//! image, and shrinks along the axis that covers most of the image until it fits the planner's budget.
 
 use serde_json::{Map, Value};
 
 use super::memory::feature_map_voxels;
 use super::pooling::Pooling;
-use super::{PlanError, PlanOptions};
+use super::preset::{Budget, Preset};
+use super::{MIN_BATCH, PlanError, PlanOptions};
 use crate::dataset::DatasetJson;
 use crate::fingerprint::Fingerprint;
 use crate::plans::{
     Architecture, ArchitectureArguments, Configuration, NonlinearityArguments, NormArguments, Normalization,
-    ResamplingArguments,
+    ResamplingArguments, is_file_name,
 };
 
 /// Feature maps of the first stage.
 const BASE_FEATURES: usize = 32;
-/// Convolutions of every stage.
-const N_CONVS: usize = 2;
-/// Least patches per batch.
-const MIN_BATCH: f64 = 2.0;
-/// A batch covers at most this fraction of the data set.
-const MAX_COVERED: f64 = 0.05;
 /// Below this median size after cropping, z-scores are taken inside the nonzero region only.
 const MASK_BELOW: f64 = 0.75;
 /// Largest option for features and extents, far above what any machine can train.
 const MAX_OPTION: usize = 4096;
+/// Largest GPU memory that is planned for, GB.
+const MAX_GPU_MEMORY_GB: f64 = 1e5;
 
 /// Grid that a configuration works on, in network order.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,26 +41,14 @@ impl Target {
     }
 }
 
-/// What depends on the number of axes.
-struct Dimension {
-    /// Voxels of a generous first patch.
-    initial_voxels: f64,
-    /// Feature map voxels of `reference_batch` patches on the reference card.
-    reference_voxels: f64,
-    reference_batch: f64,
-    max_features: usize,
+/// Voxels of a generous first patch.
+fn initial_voxels(n_axes: usize) -> f64 {
+    if n_axes == 2 { 2048.0 * 2048.0 } else { 256.0 * 256.0 * 256.0 }
 }
 
-impl Dimension {
-    fn of(n_axes: usize) -> Self {
-        if n_axes == 2 {
-            let initial_voxels = 2048.0 * 2048.0;
-            Self { initial_voxels, reference_voxels: 85e6, reference_batch: 12.0, max_features: 512 }
-        } else {
-            let initial_voxels = 256.0 * 256.0 * 256.0;
-            Self { initial_voxels, reference_voxels: 560e6, reference_batch: 2.0, max_features: 320 }
-        }
-    }
+/// Most feature maps of a stage.
+fn max_features(n_axes: usize) -> usize {
+    if n_axes == 2 { 512 } else { 320 }
 }
 
 /// What all configurations of a data set share.
@@ -87,6 +72,11 @@ impl<'a> Planner<'a> {
         let (expected, actual) = (channels.len(), fingerprint.foreground_intensity_properties_per_channel.len());
         if expected != actual {
             return Err(PlanError::ChannelCount { expected, actual });
+        }
+        let usable = |mm: &f64| mm.is_finite() && *mm > 0.0;
+        let (spacings, n_shapes) = (&fingerprint.spacings, fingerprint.shapes_after_crop.len());
+        if spacings.len() != n_shapes || !spacings.iter().flatten().all(usable) {
+            return Err(PlanError::NoCases);
         }
         let normalization_schemes: Vec<_> = channels.iter().map(|name| normalization(name)).collect();
         let masks = fingerprint.median_relative_size_after_cropping < MASK_BELOW;
@@ -113,19 +103,20 @@ impl<'a> Planner<'a> {
         target: &Target,
         n_voxels: f64,
     ) -> Result<Configuration, PlanError> {
-        let dimension = Dimension::of(target.spacing.len());
-        let (pooling, voxels) = self.fit(name, target, &dimension)?;
-        let fitting = (dimension.reference_voxels / voxels * dimension.reference_batch).round_ties_even();
+        let options = self.options;
+        let n_axes = target.spacing.len();
+        let target_gb = options.gpu_memory_target_gb.unwrap_or(options.preset.gpu_memory_target_gb());
+        let budget = options.preset.budget(n_axes, target_gb);
+        let (pooling, architecture, voxels) = self.fit(name, target, &budget)?;
         let patch_voxels: f64 = pooling.patch.iter().map(|&extent| extent as f64).product();
-        let covering = (n_voxels * MAX_COVERED / patch_voxels).round_ties_even();
+        let covering = (n_voxels * options.preset.max_covered() / patch_voxels).round_ties_even();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number of at least two")]
-        let batch_size = fitting.min(covering).max(MIN_BATCH) as usize;
-        let features = features(pooling.strides.len(), BASE_FEATURES, dimension.max_features);
+        let batch_size = budget.batch_of(voxels).min(covering).max(MIN_BATCH) as usize;
         Ok(Configuration {
-            data_identifier: format!("{}_{name}", self.options.plans_name),
-            preprocessor_name: "DefaultPreprocessor".into(),
+            data_identifier: options.preset.data_identifier(options.plans_name(), name),
+            preprocessor_name: options.preprocessor_name.clone(),
             batch_size,
-            patch_size: pooling.patch.clone(),
+            patch_size: pooling.patch,
             median_image_size_in_voxels: target.median_shape.clone(),
             spacing: target.spacing.clone(),
             normalization_schemes: self.normalization_schemes.clone(),
@@ -136,21 +127,32 @@ impl<'a> Planner<'a> {
             resampling_fn_seg_kwargs: resampling(true, 1),
             resampling_fn_probabilities: resampling_function(),
             resampling_fn_probabilities_kwargs: resampling(false, 1),
-            architecture: architecture(pooling, features),
+            architecture,
             batch_dice: false,
             other: Map::new(),
         })
     }
 
-    /// Shrinks the patch until a batch of two fits; returns its poolings and feature map voxels.
-    fn fit(&self, name: &'static str, target: &Target, dimension: &Dimension) -> Result<(Pooling, f64), PlanError> {
-        let estimate = |pooling: &Pooling| {
-            let features = features(pooling.strides.len(), BASE_FEATURES, dimension.max_features);
-            feature_map_voxels(&pooling.patch, &pooling.strides, &features, N_CONVS, self.n_labels)
+    /// Shrinks the patch until it fits; returns its poolings, their network and its feature map voxels.
+    fn fit(
+        &self,
+        name: &'static str,
+        target: &Target,
+        budget: &Budget,
+    ) -> Result<(Pooling, Architecture, f64), PlanError> {
+        let preset = self.options.preset;
+        let network = |pooling: &Pooling| {
+            let features = features(pooling.strides.len(), BASE_FEATURES, max_features(target.spacing.len()));
+            let architecture = architecture(pooling, features, preset);
+            let voxels = feature_map_voxels(&pooling.patch, &architecture.arch_kwargs, self.n_labels);
+            (architecture, voxels)
         };
-        let mut pooling = Pooling::new(&target.spacing, &initial_patch(target, dimension));
-        let mut voxels = estimate(&pooling);
-        while voxels / dimension.reference_batch * MIN_BATCH > dimension.reference_voxels {
+        let mut pooling = Pooling::new(&target.spacing, &initial_patch(target));
+        if pooling.patch.contains(&0) {
+            return Err(PlanError::Patch { configuration: name, patch: pooling.patch });
+        }
+        let (mut architecture, mut voxels) = network(&pooling);
+        while budget.is_exceeded_by(voxels) {
             let too_small = || PlanError::Patch { configuration: name, patch: pooling.patch.clone() };
             let axis = widest(&pooling.patch, &target.median_shape);
             // The divisor after a cut may be smaller, and a cut by it reach a size that the larger one would skip.
@@ -162,16 +164,20 @@ impl<'a> Planner<'a> {
             let tried = cut(&pooling.divisor).ok_or_else(too_small)?;
             let patch = cut(&Pooling::new(&target.spacing, &tried).divisor).ok_or_else(too_small)?;
             pooling = Pooling::new(&target.spacing, &patch);
-            voxels = estimate(&pooling);
+            (architecture, voxels) = network(&pooling);
         }
-        if pooling.strides.len() < 2 {
+        let (n_stages, limit) = (pooling.strides.len(), preset.max_stages());
+        if n_stages < 2 {
             return Err(PlanError::Patch { configuration: name, patch: pooling.patch });
         }
-        Ok((pooling, voxels))
+        if n_stages > limit {
+            return Err(PlanError::Stages { configuration: name, n_stages, limit });
+        }
+        Ok((pooling, architecture, voxels))
     }
 
     /// Applies the options and turns a planned configuration into its entry of the plans.
-    pub(super) fn finish(&self, mut configuration: Configuration) -> Result<Value, PlanError> {
+    pub(super) fn finish(&self, name: &'static str, mut configuration: Configuration) -> Result<Value, PlanError> {
         let n_axes = configuration.n_axes();
         let options = self.options;
         let patch = options.patch_size.as_ref().filter(|patch| patch.len() == n_axes);
@@ -182,18 +188,20 @@ impl<'a> Planner<'a> {
             if pooling.strides.len() < 2 {
                 return Err(PlanError::Option { option: "patch size", found: format!("{patch:?}") });
             }
-            configuration.patch_size.clone_from(&pooling.patch);
-            configuration.architecture = architecture(pooling, Vec::new());
+            configuration.architecture = architecture(&pooling, Vec::new(), options.preset);
+            configuration.patch_size = pooling.patch;
         }
         if changes {
             let arguments = &mut configuration.architecture.arch_kwargs;
             let base = options.features.unwrap_or(BASE_FEATURES);
-            let most = options.max_features.unwrap_or(Dimension::of(n_axes).max_features);
+            let most = options.max_features.unwrap_or(max_features(n_axes));
             arguments.features_per_stage = features(arguments.n_stages, base, most);
         }
         if let Some(batch_size) = options.batch_size {
             configuration.batch_size = batch_size;
         }
+        let unusable = |(field, found)| PlanError::Unusable { configuration: name, field, found };
+        configuration.check().map_err(unusable)?;
         Ok(serde_json::to_value(configuration).expect("a configuration has text keys and finite numbers only"))
     }
 }
@@ -204,6 +212,18 @@ fn check_options(options: &PlanOptions) -> Result<(), PlanError> {
     for (option, value) in single {
         if let Some(found) = value.filter(|value| !(1..=MAX_OPTION).contains(value)) {
             return Err(PlanError::Option { option, found: found.to_string() });
+        }
+    }
+    let gpu_memory = options.gpu_memory_target_gb;
+    if let Some(found) = gpu_memory.filter(|gb| !gb.is_finite() || *gb <= 0.0 || *gb > MAX_GPU_MEMORY_GB) {
+        return Err(PlanError::Option { option: "gpu memory target", found: found.to_string() });
+    }
+    if let Some(found) = options.target_spacing.filter(|mm| mm.iter().any(|mm| !mm.is_finite() || *mm <= 0.0)) {
+        return Err(PlanError::Option { option: "target spacing", found: format!("{found:?}") });
+    }
+    for (option, name) in [("plans name", options.plans_name()), ("preprocessor name", &options.preprocessor_name)] {
+        if !is_file_name(name) {
+            return Err(PlanError::Option { option, found: format!("{name:?}") });
         }
     }
     match &options.patch_size {
@@ -226,10 +246,10 @@ fn normalization(channel: &str) -> Normalization {
 }
 
 /// A patch of the voxels' aspect, at most as large as the median image; need not be whole.
-fn initial_patch(target: &Target, dimension: &Dimension) -> Vec<f64> {
+fn initial_patch(target: &Target) -> Vec<f64> {
     let inverse: Vec<f64> = target.spacing.iter().map(|mm| 1.0 / mm).collect();
     let exponent = 1.0 / inverse.len() as f64;
-    let scale = (dimension.initial_voxels / inverse.iter().product::<f64>()).powf(exponent);
+    let scale = (initial_voxels(inverse.len()) / inverse.iter().product::<f64>()).powf(exponent);
     let extents = inverse.iter().map(|inverse| (inverse * scale).round_ties_even());
     extents.zip(&target.median_shape).map(|(extent, &median)| extent.min(median)).collect()
 }
@@ -253,19 +273,19 @@ fn resampling(is_seg: bool, order: u8) -> ResamplingArguments {
     ResamplingArguments { is_seg, order, order_z: 0, force_separate_z: None }
 }
 
-fn architecture(pooling: Pooling, features: Vec<usize>) -> Architecture {
+fn architecture(pooling: &Pooling, features: Vec<usize>, preset: Preset) -> Architecture {
     let n_stages = pooling.strides.len();
     let n_axes = pooling.patch.len();
     Architecture {
-        network_class_name: "dynamic_network_architectures.architectures.unet.PlainConvUNet".into(),
+        network_class_name: preset.network_class().into(),
         arch_kwargs: ArchitectureArguments {
             n_stages,
             features_per_stage: features,
             conv_op: format!("torch.nn.modules.conv.Conv{n_axes}d"),
-            kernel_sizes: pooling.kernels,
-            strides: pooling.strides,
-            n_conv_per_stage: vec![N_CONVS; n_stages],
-            n_conv_per_stage_decoder: vec![N_CONVS; n_stages - 1],
+            kernel_sizes: pooling.kernels.clone(),
+            strides: pooling.strides.clone(),
+            encoder: preset.encoder(n_stages),
+            n_conv_per_stage_decoder: vec![preset.n_convs_decoder(); n_stages - 1],
             conv_bias: true,
             norm_op: format!("torch.nn.modules.instancenorm.InstanceNorm{n_axes}d"),
             norm_op_kwargs: NormArguments { eps: 1e-5, affine: true },
@@ -273,6 +293,7 @@ fn architecture(pooling: Pooling, features: Vec<usize>) -> Architecture {
             dropout_op_kwargs: None,
             nonlin: "torch.nn.LeakyReLU".into(),
             nonlin_kwargs: NonlinearityArguments { inplace: true, negative_slope: None },
+            other: Map::new(),
         },
         kw_requires_import: ["conv_op", "norm_op", "dropout_op", "nonlin"].map(String::from).to_vec(),
     }

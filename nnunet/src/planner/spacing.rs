@@ -1,7 +1,7 @@
 //! The spacing that a data set is trained at, and the axis order that follows from it.
 //!
 //! The median spacing, except for sets with few thick slices: their slice spacing is the 10th percentile, because the
-//! thin-sliced cases would lose too much at the median.
+//! thin-sliced cases would lose too much at the median. Or the one that the user sets.
 
 use crate::fingerprint::Fingerprint;
 use crate::percentile::percentile;
@@ -19,13 +19,19 @@ pub(super) struct TargetSpacing {
 }
 
 impl TargetSpacing {
-    /// `None` if the fingerprint has no cases or impossible ones.
+    /// The spacing set in the file's order `[z, y, x]`.
+    pub(super) fn set(spacing: [f64; 3]) -> Self {
+        let first = coarsest(spacing);
+        let mut transpose_forward = [first; 3];
+        for (place, axis) in transpose_forward[1..].iter_mut().zip((0..3).filter(|&axis| axis != first)) {
+            *place = axis;
+        }
+        Self { spacing, transpose_forward }
+    }
+
+    /// nnU-Net's choice for a training set; `None` if the fingerprint has no cases.
     pub(super) fn of(fingerprint: &Fingerprint) -> Option<Self> {
         let (spacings, shapes) = (&fingerprint.spacings, &fingerprint.shapes_after_crop);
-        let usable = |mm: &f64| mm.is_finite() && *mm > 0.0;
-        if spacings.len() != shapes.len() || !spacings.iter().flatten().all(usable) {
-            return None;
-        }
         let along = |axis: usize| spacings.iter().map(|spacing| spacing[axis]).collect::<Vec<_>>();
         let extents = |axis: usize| shapes.iter().map(|shape| shape[axis] as f64).collect::<Vec<_>>();
         let mut spacing = [0.0; 3];
@@ -44,12 +50,7 @@ impl TargetSpacing {
             let thin = percentile(&along(coarse), 10.0)?;
             spacing[coarse] = if thin < finest_other { finest_other + 1e-5 } else { thin };
         }
-        let first = coarsest(spacing);
-        let mut transpose_forward = [first; 3];
-        for (place, axis) in transpose_forward[1..].iter_mut().zip((0..3).filter(|&axis| axis != first)) {
-            *place = axis;
-        }
-        Some(Self { spacing, transpose_forward })
+        Some(Self::set(spacing))
     }
 
     /// In network order.
@@ -101,6 +102,12 @@ mod tests {
         check(&[thick(4.0), thick(9.0), thick(10.0)], [1.0, 1.0, 5.0], [2, 0, 1]);
         check(&[thick(0.5), thick(9.0), thick(10.0)], [1.0, 1.0, 2.2], [2, 0, 1]);
         check(&[thick(0.5), thick(0.5), thick(9.0), thick(9.0), thick(9.0)], [1.0, 1.0, 1.0 + 1e-5], [2, 0, 1]);
+    }
+
+    #[test]
+    fn the_coarsest_axis_of_a_set_spacing_comes_first_too() {
+        let target = TargetSpacing::set([1.0, 3.0, 3.0]);
+        assert_eq!((target.transposed(), target.transpose_forward), ([3.0, 1.0, 3.0], [1, 0, 2]));
     }
 
     #[test]

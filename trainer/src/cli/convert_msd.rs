@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 
+use crate::cli::planning_args::JobsArgs;
 use crate::cli::{Outcome, output, progress};
 use crate::msd::{Conversion, Converted};
 
@@ -26,9 +27,8 @@ pub struct Args {
     /// Number of the data set [default: that of the task].
     #[arg(long, visible_alias = "overwrite-id", value_name = "ID", value_parser = clap::value_parser!(u16).range(0..=999))]
     dataset_id: Option<u16>,
-    /// Files at a time [default: one per processor].
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    #[command(flatten)]
+    jobs: JobsArgs,
     /// Folder of raw data sets.
     #[arg(long, env = "nnUNet_raw", value_name = "DIR")]
     raw: PathBuf,
@@ -41,10 +41,7 @@ pub struct Args {
 /// If the folder is no task, or the number belongs to another data set; an image that cannot be converted is
 /// reported and leaves [`Outcome::SomeFailed`].
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    if let Some(jobs) = args.jobs {
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(jobs);
-        builder.build_global().context("cannot start as many threads as `--jobs` asks for")?;
-    }
+    args.jobs.start()?;
     let (number, name) = task(&args.input)?;
     let number = args.dataset_id.unwrap_or(number);
     let dataset = format!("Dataset{number:03}_{name}");

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use nnunet::dataset_check::{Problem, Severity};
 use serde::Serialize;
 
+use crate::cli::planning_args::JobsArgs;
 use crate::cli::{Outcome, folders, output, progress};
 use crate::dataset_check::Survey;
 
@@ -30,9 +31,8 @@ pub struct Args {
     /// One JSON object per problem, and one per data set at the end, instead of text.
     #[arg(long)]
     json: bool,
-    /// Cases at a time [default: one per processor].
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    #[command(flatten)]
+    jobs: JobsArgs,
     /// Folder of raw data sets.
     #[arg(long, env = "nnUNet_raw", value_name = "DIR")]
     raw: PathBuf,
@@ -52,10 +52,7 @@ enum Form {
 /// If a data set is not there or the system refuses to read it; errors in a data set leave
 /// [`Outcome::SomeFailed`].
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
-    if let Some(jobs) = args.jobs {
-        let builder = rayon::ThreadPoolBuilder::new().num_threads(jobs);
-        builder.build_global().context("cannot start as many threads as `--jobs` asks for")?;
-    }
+    args.jobs.start()?;
     let form = if args.json { Form::Json } else { Form::Text };
     let folders = args.dataset.iter().map(|dataset| folders::dataset(&args.raw, dataset));
     let folders: Vec<_> = folders.collect::<Result<_, _>>()?;

@@ -1,6 +1,6 @@
 //! The graph of a network small enough to be read, and what is refused.
 
-use nnunet::plans::{Configuration, ConfigurationName, Plans};
+use nnunet::plans::{Configuration, ConfigurationName, EncoderDepth, Plans};
 use nnunet::topology::UNet;
 use prost::Message;
 use serde_json::json;
@@ -132,7 +132,7 @@ fn initializers_are_sorted_little_endian_and_without_training_heads() {
     arguments.features_per_stage = vec![1, 2, 3];
     arguments.kernel_sizes.push(vec![3, 3]);
     arguments.strides.push(vec![2, 2]);
-    arguments.n_conv_per_stage.push(1);
+    arguments.encoder = EncoderDepth::Convolutions(vec![1; 3]);
     arguments.n_conv_per_stage_decoder.push(1);
     let network = UNet::new(&configuration, 1, 2).unwrap();
     let bytes = export(&network, &weights(&network), &[8, 8]).unwrap();

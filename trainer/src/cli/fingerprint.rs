@@ -1,0 +1,60 @@
+//! `unnunet-train fingerprint`: measures raw data sets.
+
+use crate::cli::planning_args::{DatasetArgs, JobsArgs};
+use crate::cli::{Outcome, output, progress};
+use crate::planning::{Measured, Reuse, Workplace};
+use nnunet::fingerprint::Fingerprint;
+
+/// Measures shapes, spacings and intensities of data sets, from which they are planned.
+///
+/// Nothing is measured again as long as no file of the data set has changed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    unnunet-train fingerprint -d 4\n  \
+    unnunet-train fingerprint -d Dataset004_Hippocampus 500 --jobs 2 --clean")]
+pub struct Args {
+    #[command(flatten)]
+    dataset: DatasetArgs,
+    /// Check the whole data set before measuring, as `verify-dataset` does, and stop if it has errors. Without it,
+    /// measuring stops at the first case that cannot be used.
+    #[arg(long)]
+    verify_dataset_integrity: bool,
+    /// Measure again even what has not changed.
+    #[arg(long)]
+    clean: bool,
+    #[command(flatten)]
+    jobs: JobsArgs,
+}
+
+/// Measures every data set asked for.
+///
+/// # Errors
+///
+/// If a case cannot be read or measured.
+pub fn run(args: &Args) -> anyhow::Result<Outcome> {
+    args.jobs.start()?;
+    if args.verify_dataset_integrity {
+        args.dataset.verify()?;
+    }
+    args.dataset.each(|workplace| {
+        measure(workplace, if args.clean { Reuse::Never } else { Reuse::Unchanged })?;
+        Ok(Outcome::Done)
+    })
+}
+
+/// Measures one data set and says whether that was needed.
+///
+/// # Errors
+///
+/// If a case cannot be read or measured.
+pub fn measure(workplace: &Workplace, reuse: Reuse) -> anyhow::Result<Fingerprint> {
+    let bar = progress::cases("measuring", workplace.raw.cases.len());
+    let (fingerprint, measured) = workplace.fingerprint(reuse, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    let (name, n) = (&workplace.name, fingerprint.spacings.len());
+    match measured {
+        Measured::Anew => output::line(format_args!("{name}: {n} cases measured")),
+        Measured::Before => output::line(format_args!("{name}: {n} cases unchanged, fingerprint kept")),
+    }
+    Ok(fingerprint)
+}
