@@ -5,7 +5,7 @@
 //! millimeters, as in NIfTI. A file with two axes is a volume with one slice
 //! that remembers that it had no third axis.
 //!
-//! [`file`] is the only door through which voxels enter and leave, in front
+//! [`mod@file`] is the only door through which voxels enter and leave, in front
 //! of [`nifti`] and [`raster`]; [`resample`] is the only place where they
 //! change grids, and [`orientation`] where axes change places.
 

@@ -16,7 +16,7 @@
 //! - gray with alpha, labels in color and TIFF files whose zero is white are refused.
 //!
 //! Files are hostile: the declared size is compared with the most that the file can inflate to before anything is
-//! allocated. Crates decode PNG and TIFF; BMP is simple enough for [a reader of our own](bmp).
+//! allocated. Crates decode PNG and TIFF; BMP is simple enough for a reader of our own.
 
 mod bits;
 mod bmp;
@@ -28,7 +28,7 @@ mod tiff;
 
 use std::path::Path;
 
-use ndarray::{Axis, concatenate};
+use ndarray::{Array4, Axis, concatenate};
 
 pub use error::{BmpError, PixelError, RasterError, SidecarError};
 use pixels::Pixels;
@@ -47,7 +47,7 @@ pub fn read_image(files: &[impl AsRef<Path>]) -> Result<Image, RasterError> {
     let first = first.as_ref();
     let pixels = read(first)?;
     let shape = pixels.shape();
-    let geometry = pixels.geometry(first, sidecar::of_image(first))?;
+    let geometry = pixels.geometry(first, &sidecar::of_image(first))?;
     let mut channels = vec![pixels.finite(first)?];
     for file in rest {
         let second = file.as_ref();
@@ -58,12 +58,7 @@ pub fn read_image(files: &[impl AsRef<Path>]) -> Result<Image, RasterError> {
         }
         channels.push(pixels.finite(second)?);
     }
-    if channels.len() == 1 {
-        return Ok(Image { voxels: channels.remove(0), geometry });
-    }
-    let views: Vec<_> = channels.iter().map(|channel| channel.view()).collect();
-    let voxels = concatenate(Axis(0), &views).expect("all files have the shape of the first");
-    Ok(Image { voxels, geometry })
+    Ok(Image { voxels: stacked(channels), geometry })
 }
 
 /// Reads a label map.
@@ -74,7 +69,7 @@ pub fn read_image(files: &[impl AsRef<Path>]) -> Result<Image, RasterError> {
 /// color.
 pub fn read_labels(path: &Path) -> Result<Volume<u8>, RasterError> {
     let pixels = read(path)?;
-    let geometry = pixels.geometry(path, sidecar::of_labels(path))?;
+    let geometry = pixels.geometry(path, &sidecar::of_labels(path))?;
     Ok(Volume { voxels: pixels.labels(path)?, geometry })
 }
 
@@ -84,7 +79,7 @@ pub fn read_labels(path: &Path) -> Result<Volume<u8>, RasterError> {
 ///
 /// As [`read_image`], but values need not be finite.
 pub fn read_geometry(path: &Path) -> Result<Geometry, RasterError> {
-    read(path)?.geometry(path, sidecar::of_image(path))
+    read(path)?.geometry(path, &sidecar::of_image(path))
 }
 
 /// Decodes a file that is already in memory. `name` says by its ending what it is; no file of a spacing is looked for.
@@ -166,6 +161,15 @@ fn read(path: &Path) -> Result<Pixels, RasterError> {
     format(path)?;
     let bytes = fs_err::read(path).map_err(|source| RasterError::Read { path: path.to_owned(), source })?;
     decode(path, &bytes)
+}
+
+/// The channels of all files, one after the other; the files have equal shapes.
+fn stacked(mut files: Vec<Array4<f32>>) -> Array4<f32> {
+    if files.len() == 1 {
+        return files.remove(0);
+    }
+    let views: Vec<_> = files.iter().map(|file| file.view()).collect();
+    concatenate(Axis(0), &views).expect("all files have the shape of the first")
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<Pixels, RasterError> {

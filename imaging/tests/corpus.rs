@@ -47,5 +47,5 @@ fn the_raster_corpus_is_read_or_refused() {
         }
     }
     assert!(n_read >= golden.len() - 1, "{n_read} images of {} files", golden.len());
-    assert!(!found.is_empty(), "the corpus is missing");
+    assert!(found.len() >= 7, "the corpus has {} files", found.len());
 }

@@ -5,6 +5,7 @@
 //! checked on files that the test writes itself.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "the test says how much of the folder it saw")]
 
 mod nifti_bytes;
 

@@ -2,7 +2,7 @@
 //!
 //! Inputs are put together byte by byte. Our own reader must find the same geometry in input and output; where the
 //! environment variable `UNNUNET_ORACLE_PYTHON` names a Python with nibabel and SimpleITK, `check.py` compares what
-//! these two read, too.
+//! these two read, too; NIfTI-2 is left to nibabel.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -52,7 +52,7 @@ fn inputs() -> Vec<(&'static str, Header)> {
         ("big_endian", Header { order: Order::Big, ..both.clone() }),
         ("nifti_2", Header { version: 2, ..both.clone() }),
         ("nifti_2_big_endian", Header { version: 2, order: Order::Big, ..oblique() }),
-        ("flat", Header { dim: vec![4, 3], pixdim: [1.0, 0.5, 0.75, 0.0], ..s_only.clone() }),
+        ("flat", Header { dim: vec![4, 3], pixdim: [1.0, 0.7, 0.8, 0.0], ..s_only.clone() }),
         ("one_slice", Header { dim: vec![4, 3, 1], ..both.clone() }),
         ("trailing_axis", Header { dim: vec![4, 3, 2, 1], ..Header::default() }),
         ("micrometers", Header { units: 3, pixdim: [1.0, 700.0, 800.0, 2500.0], ..oblique() }),

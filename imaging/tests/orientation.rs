@@ -1,6 +1,7 @@
 //! Turning a volume moves no voxel in the world, and turning back undoes it, for all 48 orientations.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::float_cmp, reason = "flips and permutations of whole numbers are exact")]
 
 mod nifti_bytes;
 

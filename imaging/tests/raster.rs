@@ -1,6 +1,7 @@
 //! PNG, BMP and TIFF: read as nnU-Net reads them, written without loss, and no panic on any bytes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::float_cmp, reason = "spacings are read as they were written")]
 
 use std::path::{Path, PathBuf};
 

@@ -71,7 +71,7 @@ impl Header {
         let size = bytes.bytes.len();
         let data = self.pair_offset.unwrap_or(size + 4 + self.extension);
         bytes.put(0, &i32::try_from(size).unwrap().to_le_bytes());
-        let mut dim = vec![1; 8];
+        let mut dim = [1; 8];
         dim[0] = i64::try_from(self.dim.len()).unwrap();
         dim[1..=self.dim.len()].copy_from_slice(&self.dim);
         let pixdim: Vec<f64> = self.pixdim.into_iter().chain([1.0; 4]).collect();
