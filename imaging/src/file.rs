@@ -12,7 +12,7 @@ use crate::{Geometry, Image, Volume};
 /// A format of image files.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
-    /// `.nii`, `.nii.gz`, or a pair of `.hdr` and `.img`, compressed or not.
+    /// `.nii`, `.nii.gz`, or a pair of `.hdr` and `.img`, compressed or not; pairs are read, not written.
     Nifti,
     /// `.png`, a picture.
     Png,
@@ -202,6 +202,15 @@ mod tests {
         assert_eq!(Format::of_path(Path::new("a/case.1_0000.nii.gz")), Some(Format::Nifti));
         assert_eq!(Format::of_path(Path::new("a/x.tiff")), Some(Format::Tiff));
         assert_eq!(Format::of_path(Path::new("a/x.nii.tar.gz")), None);
+    }
+
+    #[test]
+    fn maps_of_pictures_become_nifti_and_only_pictures_hold_color() {
+        assert_eq!(Format::Png.map_ending(".png"), ".nii.gz");
+        assert_eq!(Format::Tif.map_ending(".tif"), ".tif");
+        assert_eq!(Format::Nifti.map_ending(".nii"), ".nii");
+        assert_eq!(Format::Tif.channels_per_file(), ChannelsPerFile::OneOrColor);
+        assert_eq!(Format::Tiff.channels_per_file(), ChannelsPerFile::One);
     }
 
     #[test]

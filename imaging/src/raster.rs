@@ -47,7 +47,7 @@ pub fn read_image(files: &[impl AsRef<Path>]) -> Result<Image, RasterError> {
     let first = first.as_ref();
     let pixels = read(first)?;
     let shape = pixels.shape();
-    let geometry = pixels.geometry(first, &sidecar::of_image(first))?;
+    let geometry = pixels.geometry(&sidecar::of_image(first))?;
     let mut channels = vec![pixels.finite(first)?];
     for file in rest {
         let second = file.as_ref();
@@ -69,7 +69,7 @@ pub fn read_image(files: &[impl AsRef<Path>]) -> Result<Image, RasterError> {
 /// color.
 pub fn read_labels(path: &Path) -> Result<Volume<u8>, RasterError> {
     let pixels = read(path)?;
-    let geometry = pixels.geometry(path, &sidecar::of_labels(path))?;
+    let geometry = pixels.geometry(&sidecar::of_labels(path))?;
     Ok(Volume { voxels: pixels.labels(path)?, geometry })
 }
 
@@ -79,7 +79,7 @@ pub fn read_labels(path: &Path) -> Result<Volume<u8>, RasterError> {
 ///
 /// As [`read_image`], but values need not be finite.
 pub fn read_geometry(path: &Path) -> Result<Geometry, RasterError> {
-    read(path)?.geometry(path, &sidecar::of_image(path))
+    read(path)?.geometry(&sidecar::of_file(path))
 }
 
 /// Decodes a file that is already in memory. `name` says by its ending what it is; no file of a spacing is looked for.
@@ -94,9 +94,9 @@ pub fn decode_image(name: &Path, bytes: &[u8]) -> Result<Image, RasterError> {
     Ok(Image { voxels: pixels.finite(name)?, geometry })
 }
 
-/// Whether a spacing is given for the stack of which `first_channel` is a file; pictures need none.
-pub fn has_spacing(first_channel: &Path) -> bool {
-    sidecar::of_image(first_channel).is_file()
+/// Whether a spacing is given for the stack `path`, a channel or labels; pictures need none.
+pub fn has_spacing(path: &Path) -> bool {
+    sidecar::of_file(path).is_file()
 }
 
 /// Writes a label map without loss, in bytes, whole or not at all.

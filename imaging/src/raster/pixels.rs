@@ -51,12 +51,10 @@ impl Pixels {
     }
 
     /// The grid; `spacing_file` is where the spacing of a stack is written.
-    pub(super) fn geometry(&self, path: &Path, spacing_file: &Path) -> Result<Geometry, RasterError> {
+    pub(super) fn geometry(&self, spacing_file: &Path) -> Result<Geometry, RasterError> {
         let [_, z, y, x] = self.shape();
         let spacing = match self.dimensionality {
             Dimensionality::Two => unit_spacing(),
-            // A file that lies beside its labels under its own name is nobody's sidecar.
-            Dimensionality::Three if spacing_file == path => unit_spacing(),
             Dimensionality::Three => sidecar::read(spacing_file)?.unwrap_or_else(unit_spacing),
         };
         Ok(Geometry::axis_aligned([z, y, x], spacing, self.dimensionality))

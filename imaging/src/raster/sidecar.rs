@@ -33,6 +33,12 @@ pub(super) fn of_labels(path: &Path) -> PathBuf {
     path.with_extension("json")
 }
 
+/// Where the spacing of `path` lies, be it labels or a channel: the name of a case may end as a channel does.
+pub(super) fn of_file(path: &Path) -> PathBuf {
+    let labels = of_labels(path);
+    if labels.is_file() { labels } else { of_image(path) }
+}
+
 /// The spacing; `None` if there is no file.
 pub(super) fn read(path: &Path) -> Result<Option<Spacing>, RasterError> {
     if !path.is_file() {
