@@ -128,6 +128,20 @@ pub enum PixelError {
         /// Bits of a sample.
         bits: u8,
     },
+    /// The directories of a TIFF file lie on top of each other.
+    #[error("the directories of the TIFF file have {entries} entries, its length allows {limit}")]
+    Directories {
+        /// Entries counted so far.
+        entries: u64,
+        /// What a file of its length can hold at most.
+        limit: u64,
+    },
+    /// A field that must be one number of 16 or 32 bits is none.
+    #[error("tag {tag} of the TIFF file is not one number of 16 or 32 bits")]
+    Directory {
+        /// Number of the tag.
+        tag: u16,
+    },
     /// A file of a stack holds color.
     #[error("page {page} holds color, the pages of a stack must be gray")]
     ColorStack {

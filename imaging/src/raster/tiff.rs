@@ -4,6 +4,8 @@
 //! index. Samples that are stored plane by plane are brought together. tifffile marks a stack of a single page by
 //! its shape in the description of the image; that mark is read and written here too.
 
+mod directories;
+
 use std::io::{self, Cursor, Seek, Write};
 
 use tiff::decoder::{Decoder, DecodingResult, Limits};
@@ -38,6 +40,7 @@ type Source<'a> = Decoder<Cursor<&'a [u8]>>;
 
 /// Decodes all pages of a file.
 pub(super) fn decode(bytes: &[u8], pages: Pages) -> Result<Pixels, PixelError> {
+    directories::check(bytes)?;
     let mut budget = (bytes.len() as u64).saturating_mul(MAX_EXPANSION);
     let mut limits = Limits::default();
     limits.decoding_buffer_size = usize::try_from(budget).unwrap_or(usize::MAX);
