@@ -135,6 +135,12 @@ pub enum HeaderError {
     /// `scl_slope` is valid, but `scl_inter` is not a finite number.
     #[error("`scl_inter` is not finite")]
     Intercept,
+    /// The header is of a pair, where only a single file can be used.
+    #[error("`magic` says that the voxels lie in `{}`, expected them behind the header", voxels.display())]
+    Pair {
+        /// Where the voxels lie, or should.
+        voxels: PathBuf,
+    },
     /// A `pixdim` is no length.
     #[error("`pixdim` is no voxel size")]
     Spacing(#[source] SpacingError),
