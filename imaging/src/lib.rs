@@ -1,16 +1,20 @@
-//! What a medical image is: volumes, geometry, NIfTI, resampling.
+//! What a medical image is: volumes, geometry, files, orientation, resampling.
 //!
 //! Arrays are `[z, y, x]` in C order, or `[channel, z, y, x]`; spacing and
 //! every shape follow the array order. The world frame is RAS+, in
 //! millimeters, as in NIfTI. A file with two axes is a volume with one slice
 //! that remembers that it had no third axis.
 //!
-//! [`nifti`] is the only door through which voxels enter and leave, and
-//! [`resample`] the only place where they change grids.
+//! [`mod@file`] is the only door through which voxels enter and leave, in front
+//! of [`nifti`] and [`raster`]; [`resample`] is the only place where they
+//! change grids, and [`orientation`] where axes change places.
 
 pub mod atomic_file;
+pub mod file;
 pub mod geometry;
 pub mod nifti;
+pub mod orientation;
+pub mod raster;
 pub mod resample;
 pub mod volume;
 

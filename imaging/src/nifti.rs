@@ -2,8 +2,9 @@
 //!
 //! One door for every voxel: [`read_image`] and [`read_labels`] in,
 //! [`write_labels`] and [`write_map`] out. NIfTI-1 and NIfTI-2, both byte
-//! orders, plain or gzip (told by content, not by name), every integer and
-//! real type. Files are hostile until shown otherwise: the header is
+//! orders, plain or gzip (told by content, not by name), one file or a pair
+//! of `.hdr` and `.img` of which either is given, every integer and real
+//! type. [`read_geometry`] reads the header alone. Files are hostile until shown otherwise: the header is
 //! validated and the declared size compared with the file before a voxel is
 //! allocated, and no more is ever inflated than the header declares.
 //!
@@ -21,10 +22,11 @@
 //! absolute `pixdim`, as in nnU-Net's default reader, converted to
 //! millimeters from the header's unit.
 
-mod affine;
+pub(crate) mod affine;
 mod error;
 mod header;
 mod layout;
+mod pair;
 mod scan;
 mod source;
 mod volumes;
@@ -36,6 +38,7 @@ use std::path::Path;
 use ndarray::{Array3, Array4, Axis};
 
 pub use error::{HeaderError, NiftiError, VoxelError};
+use header::Header;
 pub use scan::scan;
 pub use volumes::Volumes;
 
@@ -84,6 +87,30 @@ pub fn read_labels(path: &Path) -> Result<Volume<u8>, NiftiError> {
     Ok(Volume { voxels: shaped(&geometry, values), geometry })
 }
 
+/// Reads where the voxels of a file lie, from the header alone.
+///
+/// What the header says is validated as by [`read_image`]; the voxels are
+/// not looked at, so a file that holds values which are not finite has a
+/// geometry all the same.
+///
+/// # Errors
+///
+/// [`NiftiError`] if the header cannot be read or used, or if the file is
+/// too short for the voxels that it declares.
+pub fn read_geometry(path: &Path) -> Result<Geometry, NiftiError> {
+    Ok(source::load_header(path)?.geometry)
+}
+
+/// Decodes the one channel of a file that is already in memory; `name` is for errors.
+///
+/// # Errors
+///
+/// As [`read_image`]; the header of a pair is refused, for its voxels are elsewhere.
+pub fn decode_image(name: &Path, bytes: &[u8]) -> Result<Image, NiftiError> {
+    let (voxels, geometry) = intensities(name, source::decode(name, bytes)?)?;
+    Ok(Image { voxels: voxels.insert_axis(Axis(0)), geometry })
+}
+
 /// Writes a label map as unsigned bytes on the grid of its geometry.
 ///
 /// The file appears whole or not at all. A name that ends in `.nii.gz` is
@@ -108,7 +135,10 @@ pub fn write_map(path: &Path, map: &Volume<f32>) -> Result<(), NiftiError> {
 }
 
 fn read_channel(path: &Path) -> Result<(Array3<f32>, Geometry), NiftiError> {
-    let (header, bytes) = source::load(path)?;
+    intensities(path, source::load(path)?)
+}
+
+fn intensities(path: &Path, (header, bytes): (Header, Vec<u8>)) -> Result<(Array3<f32>, Geometry), NiftiError> {
     let values = voxels::intensities(&header, bytes).map_err(|source| at(path, source))?;
     Ok((shaped(&header.geometry, values), header.geometry))
 }

@@ -102,7 +102,7 @@ fn channels_are_stacked_and_must_share_a_grid() {
 fn a_refused_write_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let labels = volume([1, 1, 1], Dimensionality::Three, vec![1_u8]);
-    for name in ["labels.nrrd", ".nii.gz", "labels"] {
+    for name in ["labels.nrrd", ".nii.gz", "labels", "labels.hdr", "labels.img"] {
         let error = nifti::write_labels(&folder.path().join(name), &labels).unwrap_err();
         assert!(matches!(error, NiftiError::Extension { .. }), "{name}: {error}");
     }

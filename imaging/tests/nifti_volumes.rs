@@ -170,6 +170,7 @@ fn hostile_headers_are_refused_before_anything_is_written() {
         },
         &|e| matches!(e, HeaderError::Extent { axis: 5, extent: 2, limit: 1 }),
     );
+    refuse(&|bytes| bytes[345] = b'i', &|e| matches!(e, HeaderError::Pair { .. }));
 }
 
 #[test]

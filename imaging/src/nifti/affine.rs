@@ -11,7 +11,7 @@
 use crate::geometry::Orientation;
 
 /// Affine from voxel `(x, y, z, 1)` to the header's world, in its own unit.
-pub(super) fn of(orientation: &Orientation) -> [[f64; 4]; 4] {
+pub(crate) fn of(orientation: &Orientation) -> [[f64; 4]; 4] {
     let [x, y, z] = if orientation.sform_code > 0 {
         orientation.srow
     } else if orientation.qform_code > 0 {
@@ -24,14 +24,15 @@ pub(super) fn of(orientation: &Orientation) -> [[f64; 4]; 4] {
 }
 
 /// Spacing along x, y, z; an unused axis counts as one unit long.
-fn steps(orientation: &Orientation) -> [f64; 3] {
+pub(crate) fn steps(orientation: &Orientation) -> [f64; 3] {
     [1, 2, 3].map(|axis| {
         let step = orientation.pixdim[axis].abs();
         if step > 0.0 { step } else { 1.0 }
     })
 }
 
-fn from_quaternion(orientation: &Orientation) -> [[f64; 4]; 3] {
+/// Rows x, y, z of the q-form, in the unit of the header.
+pub(crate) fn from_quaternion(orientation: &Orientation) -> [[f64; 4]; 3] {
     let (a, [b, c, d]) = unit_quaternion(orientation.quaternion);
     let [sx, sy, sz] = steps(orientation);
     let sz = if orientation.pixdim[0] < 0.0 { -sz } else { sz };

@@ -86,21 +86,33 @@ pub enum NiftiError {
 }
 
 /// A header field that cannot be used, named as in the standard.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeaderError {
     /// The affine has an entry that is not a finite number.
     #[error("the voxel-to-world transform holds a value that is not finite")]
     Affine,
+    /// The header is of the format that NIfTI replaced, which does not say where the volume lies.
+    #[error("this is an ANALYZE 7.5 header without the `magic` of NIfTI: it does not tell left from right")]
+    Analyze,
+    /// The file holds surfaces or their connectivity.
+    #[error("`intent_code` is {intent}: this is a CIFTI-2 file, which holds no volume")]
+    Cifti {
+        /// The code found.
+        intent: i16,
+    },
     /// `datatype` is neither an integer nor a real type of at most 64 bits.
     #[error("`datatype` is {code}, which is not an integer or real type")]
     Datatype {
         /// The code found.
         code: i16,
     },
-    /// The header is of a pair whose voxels lie in another file.
-    #[error("`magic` says that the voxels lie in a separate `.img` file")]
-    Detached,
+    /// The header is of a pair, and the file of its voxels is missing.
+    #[error("`magic` says that the voxels lie in a file of their own, but there is no `{}`", voxels.display())]
+    Detached {
+        /// Where the voxels should be, plain or with `.gz` behind the name.
+        voxels: PathBuf,
+    },
     /// An entry of `dim` is out of range.
     #[error("`dim[{axis}]` is {extent}, expected 1 to {limit}")]
     Extent {
@@ -123,6 +135,12 @@ pub enum HeaderError {
     /// `scl_slope` is valid, but `scl_inter` is not a finite number.
     #[error("`scl_inter` is not finite")]
     Intercept,
+    /// The header is of a pair, where only a single file can be used.
+    #[error("`magic` says that the voxels lie in `{}`, expected them behind the header", voxels.display())]
+    Pair {
+        /// Where the voxels lie, or should.
+        voxels: PathBuf,
+    },
     /// A `pixdim` is no length.
     #[error("`pixdim` is no voxel size")]
     Spacing(#[source] SpacingError),
@@ -141,6 +159,14 @@ pub enum HeaderError {
         found: u64,
         /// Bytes expected.
         expected: u64,
+    },
+    /// The file is a series of volumes.
+    #[error("`dim[{axis}]` is {extent}: the file holds several volumes, expected one; store each in a file of its own")]
+    Volumes {
+        /// Index into `dim`, above 3.
+        axis: usize,
+        /// Volumes along that axis.
+        extent: i64,
     },
     /// `vox_offset` does not lie behind the header.
     #[error("`vox_offset` is {offset}, expected a whole number of at least {least}")]
@@ -161,6 +187,12 @@ pub enum VoxelError {
     Decode {
         /// What the crate says.
         source: ::nifti::NiftiError,
+    },
+    /// A label map in color.
+    #[error("there are {found} channels, a label map has one")]
+    LabelChannels {
+        /// Channels of the file.
+        found: usize,
     },
     /// NaN or an infinity in an image.
     #[error("voxel [z, y, x] {voxel:?} is {value}, every value must be finite")]

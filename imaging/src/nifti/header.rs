@@ -8,7 +8,7 @@ use ::nifti::NiftiType;
 use super::HeaderError;
 use super::affine;
 use super::layout::{ByteOrder, Fields, Layout};
-use crate::geometry::Orientation;
+use crate::geometry::{NiftiVersion, Orientation};
 use crate::{Dimensionality, Geometry, Spacing};
 
 /// Largest extent of an axis: the crate `nifti` counts voxels in 16 bits.
@@ -22,10 +22,20 @@ pub(super) struct Header {
     pub(super) datatype: NiftiType,
     pub(super) order: ByteOrder,
     pub(super) scale: Scale,
-    /// First byte of the voxels, from the start of the file.
+    pub(super) placement: Placement,
+    /// First byte of the voxels, from the start of the file that holds them.
     pub(super) vox_offset: u64,
     /// Bytes of the voxels.
     pub(super) n_bytes: u64,
+}
+
+/// Which file of one or two holds the voxels, as `magic` says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Placement {
+    /// The voxels follow the header.
+    SameFile,
+    /// The voxels lie in an `.img` file of their own.
+    ImageFile,
 }
 
 /// `value = slope * stored + intercept`, or the stored value as it is.
@@ -55,7 +65,8 @@ impl Scale {
 /// `bytes` holds at least `layout.size` bytes.
 pub(super) fn parse(bytes: &[u8], layout: &'static Layout, order: ByteOrder) -> Result<Header, HeaderError> {
     let fields = Fields { bytes, layout, order };
-    check_magic(&fields)?;
+    let placement = placement(&fields)?;
+    check_intent(&fields)?;
     let (shape, dimensionality) = shape(&fields)?;
     let datatype = datatype(fields.short(layout.datatype))?;
     let n_bytes =
@@ -67,19 +78,37 @@ pub(super) fn parse(bytes: &[u8], layout: &'static Layout, order: ByteOrder) -> 
         datatype,
         order,
         scale,
-        vox_offset: vox_offset(&fields)?,
+        placement,
+        vox_offset: vox_offset(&fields, placement)?,
         n_bytes,
     })
 }
 
-fn check_magic(fields: &Fields<'_>) -> Result<(), HeaderError> {
+fn placement(fields: &Fields<'_>) -> Result<Placement, HeaderError> {
     let found = &fields.bytes[fields.layout.magic..];
     if found.starts_with(fields.layout.single_file_magic) {
-        Ok(())
+        Ok(Placement::SameFile)
     } else if found.starts_with(fields.layout.pair_magic) {
-        Err(HeaderError::Detached)
+        Ok(Placement::ImageFile)
+    } else if is_analyze(fields) {
+        Err(HeaderError::Analyze)
     } else {
         Err(HeaderError::NotNifti)
+    }
+}
+
+/// ANALYZE 7.5 has the size of NIfTI-1, the letter `r` in `regular`, and its smallest value where NIfTI has its magic.
+fn is_analyze(fields: &Fields<'_>) -> bool {
+    const REGULAR: usize = 38;
+    let magic = &fields.bytes[fields.layout.magic..fields.layout.magic + 4];
+    fields.layout.version == NiftiVersion::One && (fields.bytes[REGULAR] == b'r' || magic == [0; 4])
+}
+
+/// CIFTI-2 stores connectivity of surfaces under a NIfTI-2 header, with intents of its own.
+fn check_intent(fields: &Fields<'_>) -> Result<(), HeaderError> {
+    match fields.code(fields.layout.intent_code) {
+        Some(intent @ 3000..=3099) => Err(HeaderError::Cifti { intent }),
+        _ => Ok(()),
     }
 }
 
@@ -92,7 +121,10 @@ fn shape(fields: &Fields<'_>) -> Result<([usize; 3], Dimensionality), HeaderErro
     let mut extents = [1_usize; 3];
     for axis in (1..=7).take_while(|&axis| (axis as u64) <= axes.unsigned_abs()) {
         let extent = fields.extent(axis);
-        let limit = if axis <= 3 { MAX_EXTENT } else { 1 };
+        if axis > 3 && extent > 1 {
+            return Err(HeaderError::Volumes { axis, extent });
+        }
+        let limit = MAX_EXTENT;
         if !(1..=limit).contains(&extent) {
             return Err(HeaderError::Extent { axis, extent, limit });
         }
@@ -160,9 +192,12 @@ fn millimeters_per_unit(xyzt_units: u8) -> f64 {
     }
 }
 
-fn vox_offset(fields: &Fields<'_>) -> Result<u64, HeaderError> {
-    // The header, then four bytes that say whether extensions follow.
-    let least = fields.layout.size as u64 + 4;
+fn vox_offset(fields: &Fields<'_>, placement: Placement) -> Result<u64, HeaderError> {
+    let least = match placement {
+        // The header, then four bytes that say whether extensions follow.
+        Placement::SameFile => fields.layout.size as u64 + 4,
+        Placement::ImageFile => 0,
+    };
     let offset = fields.vox_offset();
     let valid =
         offset.is_finite() && offset.fract() == 0.0 && (least as f64..=u64::from(u32::MAX) as f64).contains(&offset);

@@ -18,6 +18,7 @@ pub(super) enum ByteOrder {
 pub(super) struct Layout {
     pub(super) version: NiftiVersion,
     pub(super) size: usize,
+    pub(super) intent_code: usize,
     pub(super) datatype: usize,
     pub(super) bitpix: usize,
     pub(super) dim: usize,
@@ -40,6 +41,7 @@ pub(super) struct Layout {
 pub(super) static NIFTI_1: Layout = Layout {
     version: NiftiVersion::One,
     size: 348,
+    intent_code: 68,
     datatype: 70,
     bitpix: 72,
     dim: 40,
@@ -62,6 +64,7 @@ pub(super) static NIFTI_1: Layout = Layout {
 pub(super) static NIFTI_2: Layout = Layout {
     version: NiftiVersion::Two,
     size: 540,
+    intent_code: 504,
     datatype: 12,
     bitpix: 14,
     dim: 16,

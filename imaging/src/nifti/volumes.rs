@@ -19,9 +19,9 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use fs_err::File;
 
-use super::header;
+use super::header::{self, Placement};
 use super::layout::{self, ByteOrder, Fields, Layout};
-use super::{HeaderError, NiftiError};
+use super::{HeaderError, NiftiError, pair};
 use crate::atomic_file;
 use crate::geometry::NiftiVersion;
 
@@ -72,6 +72,11 @@ impl Volumes {
         let (layout, order) = read_header(&mut stream, &mut bytes).map_err(|error| error.at(path))?;
         let refused = |source| NiftiError::Header { path: path.to_owned(), source };
         let parsed = parse(&bytes[..layout.size], layout, order).map_err(refused)?;
+        if parsed.placement == Placement::ImageFile {
+            // Series come as single files; a pair would have to be read from two.
+            let voxels = pair::voxels_of(path).unwrap_or_else(|missing| missing);
+            return Err(refused(HeaderError::Pair { voxels }));
+        }
         let available = capacity.saturating_sub(parsed.vox_offset);
         let declared = parsed.n_bytes.saturating_mul(parsed.n_volumes as u64);
         if declared > available {
@@ -216,6 +221,7 @@ struct Parsed {
     n_volumes: usize,
     n_bytes: u64,
     vox_offset: u64,
+    placement: Placement,
 }
 
 /// Validates the header of the file as that of one of its volumes.
@@ -240,7 +246,7 @@ fn parse(bytes: &[u8], layout: &'static Layout, order: ByteOrder) -> Result<Pars
     put_vox_offset(&mut header, layout, order);
     header.extend([0; 4]);
     let n_axes = usize::try_from(axes).map_err(|_| HeaderError::Rank { axes })?;
-    Ok(Parsed { header, n_axes, n_volumes, n_bytes: one.n_bytes, vox_offset: one.vox_offset })
+    Ok(Parsed { header, n_axes, n_volumes, n_bytes: one.n_bytes, vox_offset: one.vox_offset, placement: one.placement })
 }
 
 /// Sets entry `index` of `dim` in the file's own byte order.
