@@ -122,6 +122,23 @@ pub fn read_geometry(path: &Path) -> Result<Geometry, FileError> {
     }
 }
 
+/// Hands every stored value, scaled, to `visit` with its index in C order of `[channel, z, y, x]`, finite or not;
+/// returns the grid and the number of channels.
+///
+/// # Errors
+///
+/// As [`read_image`], but values that are not finite are handed over like any other where the format has them.
+pub fn scan(path: &Path, visit: &mut dyn FnMut(usize, f64)) -> Result<(Geometry, usize), FileError> {
+    if format(path)? == Format::Nifti {
+        return Ok((nifti::scan(path, visit)?, 1));
+    }
+    let image = raster::read_image(&[path])?;
+    for (index, &value) in image.voxels.iter().enumerate() {
+        visit(index, f64::from(value));
+    }
+    Ok((image.geometry.clone(), image.n_channels()))
+}
+
 /// Writes a label map, whole or not at all.
 ///
 /// # Errors

@@ -40,6 +40,7 @@ use ndarray::{Array3, Array4, Axis};
 pub use error::{HeaderError, NiftiError, VoxelError};
 use header::Header;
 pub use scan::scan;
+use source::VoxelBytes;
 pub use volumes::Volumes;
 
 use crate::{Geometry, Image, Volume};
@@ -82,7 +83,7 @@ pub fn read_image(channels: &[impl AsRef<Path>]) -> Result<Image, NiftiError> {
 /// number from 0 to 255. Real-valued files whose values are whole are fine.
 pub fn read_labels(path: &Path) -> Result<Volume<u8>, NiftiError> {
     let (header, bytes) = source::load(path)?;
-    let values = voxels::labels(&header, bytes).map_err(|source| at(path, source))?;
+    let values = voxels::labels(&header, bytes)?;
     let geometry = header.geometry;
     Ok(Volume { voxels: shaped(&geometry, values), geometry })
 }
@@ -107,7 +108,7 @@ pub fn read_geometry(path: &Path) -> Result<Geometry, NiftiError> {
 ///
 /// As [`read_image`]; the header of a pair is refused, for its voxels are elsewhere.
 pub fn decode_image(name: &Path, bytes: &[u8]) -> Result<Image, NiftiError> {
-    let (voxels, geometry) = intensities(name, source::decode(name, bytes)?)?;
+    let (voxels, geometry) = intensities(source::decode(name, bytes)?)?;
     Ok(Image { voxels: voxels.insert_axis(Axis(0)), geometry })
 }
 
@@ -135,11 +136,11 @@ pub fn write_map(path: &Path, map: &Volume<f32>) -> Result<(), NiftiError> {
 }
 
 fn read_channel(path: &Path) -> Result<(Array3<f32>, Geometry), NiftiError> {
-    intensities(path, source::load(path)?)
+    intensities(source::load(path)?)
 }
 
-fn intensities(path: &Path, (header, bytes): (Header, Vec<u8>)) -> Result<(Array3<f32>, Geometry), NiftiError> {
-    let values = voxels::intensities(&header, bytes).map_err(|source| at(path, source))?;
+fn intensities((header, bytes): (Header, VoxelBytes<'_>)) -> Result<(Array3<f32>, Geometry), NiftiError> {
+    let values = voxels::intensities(&header, bytes)?;
     Ok((shaped(&header.geometry, values), header.geometry))
 }
 

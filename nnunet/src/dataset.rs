@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use imaging::file::{ChannelsPerFile, Format};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -229,7 +230,8 @@ pub(crate) fn parse_label(value: &Value) -> Option<LabelValue> {
 /// # Errors
 ///
 /// [`DatasetError::ChannelNumber`] for a name without `_NNNN` before the ending, [`DatasetError::MissingChannel`] if a
-/// case has not every channel from 0 to `n_channels - 1`, [`DatasetError::ExtraChannel`] if it has more.
+/// case has not every channel from 0 to `n_channels - 1`, [`DatasetError::ExtraChannel`] if it has more. Where a file
+/// may hold several channels, the files must be numbered without gap, and their channels are counted when they are read.
 pub fn group_cases(
     file_names: &[String],
     ending: &str,
@@ -242,7 +244,8 @@ pub fn group_cases(
         cases.entry(CaseId::new(case)?).or_default().insert(channel, file.clone());
     }
     for (case, channels) in &cases {
-        if let Some(channel) = (0..n_channels).find(|channel| !channels.contains_key(channel)) {
+        let n_files = n_files(ending, channels, n_channels);
+        if let Some(channel) = (0..n_files).find(|channel| !channels.contains_key(channel)) {
             return Err(DatasetError::MissingChannel { case: case.clone(), channel, expected: n_channels });
         }
         if channels.len() > n_channels {
@@ -254,6 +257,18 @@ pub fn group_cases(
         }
     }
     Ok(cases.into_iter().map(|(case, channels)| (case, channels.into_values().collect())).collect())
+}
+
+/// Whether a file with this ending may hold several channels: a picture in color.
+pub(crate) fn may_hold_several_channels(ending: &str) -> bool {
+    Format::of(ending).is_some_and(|format| format.channels_per_file() == ChannelsPerFile::OneOrColor)
+}
+
+/// How many files a case must have of which these channel numbers are there: one per channel, but where a file may
+/// hold several channels, as many as are numbered; their channels are counted when they are read.
+pub(crate) fn n_files<T>(ending: &str, numbered: &BTreeMap<usize, T>, n_channels: usize) -> usize {
+    let last = numbered.last_key_value().map_or(0, |(&last, _)| last);
+    if may_hold_several_channels(ending) { n_channels.min(last + 1) } else { n_channels }
 }
 
 pub(crate) fn split_channel(stem: &str) -> Option<(&str, usize)> {

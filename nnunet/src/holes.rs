@@ -18,11 +18,11 @@ struct Run {
 
 /// Sets every false voxel that no path of false face neighbors joins to the border.
 pub(crate) fn fill_holes(mask: &mut Array3<bool>) {
-    let (a, b, c) = mask.dim();
-    let runs = Runs::of(mask);
-    if runs.all.is_empty() {
+    if mask.iter().all(|&inside| inside) {
         return;
     }
+    let (a, b, c) = mask.dim();
+    let runs = Runs::of(mask);
     let mut sets = DisjointSets::new(runs.all.len() + 1);
     for i in 0..a {
         for j in 0..b {

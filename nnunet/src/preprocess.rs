@@ -79,16 +79,17 @@ pub fn preprocess(
     let properties = properties(&geometry, plans, configuration, crop)?;
 
     let normalizes_inside = configuration.use_mask_for_norm.contains(&true);
-    let mask = (labels.is_some() || normalizes_inside).then(|| nonzero_mask(&cropped.view()));
+    let mut mask = (labels.is_some() || normalizes_inside).then(|| nonzero_mask(&cropped.view()));
     let labels = labels.zip(mask.as_ref()).map(|(labels, mask)| {
         let labels = labels.voxels.view().permuted_axes([a, b, c]);
         mark_outside(&labels.slice(s![i, j, k]), mask)
     });
-    // A label counts as signal, even where every channel is zero.
-    let mask = match &labels {
-        Some(labels) => normalizes_inside.then(|| labels.mapv(|label| label != OUTSIDE)),
-        None => mask.filter(|_| normalizes_inside),
-    };
+    if !normalizes_inside {
+        mask = None;
+    } else if let Some(labels) = &labels {
+        // A label counts as signal, even where every channel is zero.
+        mask = Some(labels.mapv(|label| label != OUTSIDE));
+    }
 
     let image = channels(cropped, mask.as_ref(), plans, configuration, &properties)?;
     drop((voxels, mask));

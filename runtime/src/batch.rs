@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Instant;
 
 use fs_err as fs;
-use imaging::nifti::{self, NiftiError};
-use imaging::{Geometry, Volume, atomic_file};
+use imaging::file::{self, FileError, Format};
+use imaging::{Dimensionality, Geometry, Volume, atomic_file};
 use ndarray::Array3;
 
 use crate::members::Members;
@@ -112,7 +112,7 @@ impl Batch<'_> {
         self.write_volumes(case, &prediction, &prepared.geometry)?;
         seconds.write = start.elapsed().as_secs_f64();
         let done = self.summarize(&prediction, seconds);
-        self.write_trace(case, inputs, &done)?;
+        self.write_trace(case, inputs, &done, &prepared.geometry)?;
         Ok(done)
     }
 
@@ -134,12 +134,13 @@ impl Batch<'_> {
         let name = format!("{case}{ending}");
         for (i, (method, map)) in self.predictor.methods.iter().zip(&prediction.result.maps).enumerate() {
             let suffix = if i == 0 { String::new() } else { format!("_{method}") };
+            let ending = self.predictor.model.format.map_ending(ending);
             let path = self.output.join(format!("{case}_uncertainty{suffix}{ending}"));
-            nifti::write_map(&path, &Volume { voxels: map.clone(), geometry: geometry.clone() })?;
+            file::write_map(&path, &Volume { voxels: map.clone(), geometry: geometry.clone() })?;
         }
         let write = |folder: PathBuf, segmentation: &Array3<u8>| {
             let volume = Volume { voxels: segmentation.clone(), geometry: geometry.clone() };
-            nifti::write_labels(&folder.join(&name), &volume)
+            file::write_labels(&folder.join(&name), &volume)
         };
         let folds = self.output.join(FOLDS_FOLDER);
         for (fold, assessment) in &prediction.folds {
@@ -157,7 +158,16 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn write_trace(&self, case: &str, inputs: Vec<String>, done: &DoneCase) -> Result<(), CaseFailure> {
+    fn write_trace(
+        &self,
+        case: &str,
+        inputs: Vec<String>,
+        done: &DoneCase,
+        geometry: &Geometry,
+    ) -> Result<(), CaseFailure> {
+        // A stack's spacing lies in a file that has the trace's name; there it must stay.
+        let is_stack = matches!(self.predictor.model.format, Format::Tif | Format::Tiff)
+            && geometry.dimensionality() == Dimensionality::Three;
         let trace = Trace {
             format: FORMAT,
             case,
@@ -169,6 +179,7 @@ impl Batch<'_> {
             scores: done.scores.clone(),
             seconds: done.seconds,
             warnings: done.warnings.clone(),
+            spacing: is_stack.then(|| geometry.spacing().zyx()),
         };
         let text = serde_json::to_vec_pretty(&trace).map_err(io::Error::from)?;
         Ok(atomic_file::write(&self.output.join(format!("{case}.json")), &text)?)
@@ -201,7 +212,7 @@ pub(crate) enum CaseFailure {
     Volume {
         /// Why.
         #[from]
-        source: NiftiError,
+        source: FileError,
     },
     /// A trace or probabilities could not be written.
     #[error("the result cannot be written")]

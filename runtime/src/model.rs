@@ -4,6 +4,7 @@
 //! the mirrored axes against the patch, the members' names against the manifest's fields.
 
 use bundle_format::{BundleContents, BundleError, EntryPath, EntryPathError, MemberId};
+use imaging::file::Format;
 use nnunet::dataset::{DatasetError, DatasetJson, LabelSet};
 use nnunet::fold::{Fold, Member, ParseMemberError};
 use nnunet::mirroring::{Mirroring, MirroringError};
@@ -29,6 +30,8 @@ pub(crate) struct Model {
     pub(crate) n_channels: usize,
     /// Ending of image and segmentation files.
     pub(crate) file_ending: String,
+    /// What the ending says.
+    pub(crate) format: Format,
     /// How the members are run.
     pub(crate) pipeline: Pipeline,
     /// The axes that training mirrored.
@@ -68,15 +71,28 @@ impl Model {
             let plans = configuration.normalization_schemes.len();
             return Err(ModelError::Channels { dataset: n_channels, plans });
         }
-        if !matches!(dataset.file_ending.as_str(), ".nii" | ".nii.gz") {
+        let pairs = [".hdr", ".img"].iter().any(|of_pair| dataset.file_ending.to_lowercase().starts_with(of_pair));
+        let Some(format) = Format::of(&dataset.file_ending).filter(|_| !pairs) else {
             return Err(ModelError::FileEnding { found: dataset.file_ending });
-        }
+        };
         let unet = UNet::new(&configuration, n_channels, labels.n_outputs())?;
         let mirroring = Mirroring::along(&pipeline.mirror_axes, configuration.n_axes())?;
         let members = members(bundle)?;
         let head = OutputHead::of(&labels);
         let file_ending = dataset.file_ending;
-        Ok(Self { plans, configuration, labels, n_channels, file_ending, pipeline, mirroring, unet, head, members })
+        Ok(Self {
+            plans,
+            configuration,
+            labels,
+            n_channels,
+            file_ending,
+            format,
+            pipeline,
+            mirroring,
+            unet,
+            head,
+            members,
+        })
     }
 
     /// The folds in ascending order, each with its members; `only` keeps these folds if it is not empty.
@@ -162,7 +178,9 @@ pub(crate) enum ModelError {
         source: EntryPathError,
     },
     /// The data set's files are no NIfTI.
-    #[error("`{DATASET}` asks for files ending in `{found}`, only `.nii` and `.nii.gz` are supported")]
+    #[error(
+        "`{DATASET}` asks for files ending in `{found}`, only `.nii`, `.nii.gz`, `.png`, `.bmp`, `.tif` and `.tiff` are supported"
+    )]
     FileEnding {
         /// The ending.
         found: String,

@@ -24,6 +24,8 @@ use crate::raw_dataset::{RawDatasetError, environment_variable, read_text};
 pub struct Survey {
     folder: PathBuf,
     labels: Option<Vec<u8>>,
+    /// Channels that a case must have, where its files may hold several each.
+    n_channels: Option<usize>,
     cases: BTreeMap<CaseId, Present>,
     problems: Vec<Problem>,
 }
@@ -39,7 +41,7 @@ impl Survey {
         let description = folder.join("dataset.json");
         if !description.exists() {
             let problems = vec![Problem::MissingFile { file: "dataset.json".into() }];
-            return Ok(Self { folder, labels: None, cases: BTreeMap::new(), problems });
+            return Ok(Self { folder, labels: None, n_channels: None, cases: BTreeMap::new(), problems });
         }
         // Text that is no UTF-8 is no JSON, which is a finding and no failure.
         let text = match read_text(&description) {
@@ -50,7 +52,8 @@ impl Survey {
         let listing = list(&folder, &description, &mut problems)?;
         problems.extend(listing.problems);
         problems.extend(splits(&folder, &listing.cases));
-        Ok(Self { folder, labels: description.labels, cases: listing.cases, problems })
+        let n_channels = description.n_channels_to_count();
+        Ok(Self { folder, labels: description.labels, n_channels, cases: listing.cases, problems })
     }
 
     /// Number of cases whose files will be read.
@@ -61,7 +64,7 @@ impl Survey {
     /// Reads every file; `done` is called after each case. Returns all problems: of the description, of the listing,
     /// of each case, and what is there twice.
     pub fn finish(self, done: &(dyn Fn() + Sync)) -> Vec<Problem> {
-        let Self { folder, labels, cases, mut problems } = self;
+        let Self { folder, labels, n_channels, cases, mut problems } = self;
         let facts: Vec<CaseFacts> = cases
             .into_iter()
             .collect::<Vec<_>>()
@@ -73,6 +76,9 @@ impl Survey {
             })
             .collect();
         problems.extend(facts.iter().flat_map(|facts| case::check(facts, labels.as_deref())));
+        if let Some(expected) = n_channels {
+            problems.extend(facts.iter().filter_map(|facts| case::check_n_channels(facts, expected)));
+        }
         problems.extend(duplicates::check(&facts));
         problems
     }

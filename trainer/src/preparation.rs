@@ -111,7 +111,7 @@ impl Job<'_> {
 }
 
 fn digest_of(path: &Path) -> io::Result<Digest> {
-    Ok(Digest::of(&fs_err::read(path)?))
+    Digest::of_reader(fs_err::File::open(path)?)
 }
 
 fn relevant_plans(plans: &Plans, configuration: &Configuration) -> Value {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use imaging::nifti::{self, NiftiError};
+use imaging::file::{self, FileError};
 use imaging::{Image, Volume};
 use nnunet::dataset::{CaseId, DatasetError, DatasetJson, LabelSet, group_cases};
 use nnunet::listed_cases::{self, ListedError};
@@ -67,9 +67,13 @@ impl RawDataset {
     ///
     /// [`RawDatasetError`] if a file cannot be read, grids differ, or a voxel has a label that is not named.
     pub fn read(&self, case: &RawCase) -> Result<(Image, Volume<u8>), RawDatasetError> {
-        let unreadable = |source| RawDatasetError::Nifti { source };
-        let image = nifti::read_image(&case.channels).map_err(unreadable)?;
-        let labels = nifti::read_labels(&case.labels).map_err(unreadable)?;
+        let unreadable = |source| RawDatasetError::File { source };
+        let image = file::read_image(&case.channels).map_err(unreadable)?;
+        let (expected, actual) = (self.json.channel_names.len(), image.n_channels());
+        if expected != actual {
+            return Err(RawDatasetError::ChannelCount { files: case.channels.clone(), expected, actual });
+        }
+        let labels = file::read_labels(&case.labels).map_err(unreadable)?;
         let mut known = [false; 256];
         for &value in self.labels.structures.iter().flat_map(|structure| &structure.values).chain(&[0]) {
             known[usize::from(value)] = true;
@@ -200,11 +204,21 @@ pub enum RawDatasetError {
         /// Which rule.
         source: ListedError,
     },
+    /// The files of a case hold more or fewer channels than the data set has.
+    #[error("{files:?} hold {actual} channels, `dataset.json` names {expected}")]
+    ChannelCount {
+        /// The files.
+        files: Vec<PathBuf>,
+        /// Channels that `dataset.json` names.
+        expected: usize,
+        /// Channels of the files.
+        actual: usize,
+    },
     /// A case cannot be read.
     #[error("a file cannot be used")]
-    Nifti {
+    File {
         /// Which, and why.
-        source: NiftiError,
+        source: FileError,
     },
     /// There is no training case.
     #[error("`{}` has no file that ends in `{ending}`", folder.display())]
@@ -276,9 +290,9 @@ mod tests {
         let spacing = Spacing::new([1.0; 3]).unwrap();
         let geometry = Geometry::axis_aligned([2, 2, 2], spacing, Dimensionality::Three);
         let map = Volume { voxels: Array3::from_elem((2, 2, 2), 0.5), geometry: geometry.clone() };
-        nifti::write_map(&folder.join("imagesTr/x_0000.nii"), &map).unwrap();
+        file::write_map(&folder.join("imagesTr/x_0000.nii"), &map).unwrap();
         let labels = Volume { voxels: Array3::from_elem((2, 2, 2), label), geometry };
-        nifti::write_labels(&folder.join("labelsTr/x.nii"), &labels).unwrap();
+        file::write_labels(&folder.join("labelsTr/x.nii"), &labels).unwrap();
     }
 
     #[test]

@@ -301,28 +301,31 @@ impl Part {
 fn encode<T: Copy, const N: usize>(
     file: &mut impl Write,
     array: &ArrayBase<impl Data<Elem = T>, impl Dimension>,
-    encode: fn(T) -> [u8; N],
+    encode: impl Fn(T) -> [u8; N],
 ) -> io::Result<()> {
     match array.as_slice() {
-        Some(values) => values.chunks(CHUNK).try_for_each(|chunk| encode_values(file, chunk.iter().copied(), encode)),
+        Some(values) => encode_values(file, values.iter().copied(), encode),
         None => encode_values(file, array.iter().copied(), encode),
     }
 }
 
 fn encode_values<T, const N: usize>(
     file: &mut impl Write,
-    values: impl Iterator<Item = T>,
-    encode: fn(T) -> [u8; N],
+    mut values: impl Iterator<Item = T>,
+    encode: impl Fn(T) -> [u8; N],
 ) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(CHUNK * N);
-    for value in values {
-        bytes.extend(encode(value));
-        if bytes.len() >= CHUNK * N {
-            file.write_all(&bytes)?;
-            bytes.clear();
+    let mut bytes = [[0; N]; CHUNK];
+    loop {
+        let mut n = 0;
+        for (bytes, value) in bytes.iter_mut().zip(&mut values) {
+            *bytes = encode(value);
+            n += 1;
+        }
+        file.write_all(bytes[..n].as_flattened())?;
+        if n < CHUNK {
+            return Ok(());
         }
     }
-    file.write_all(&bytes)
 }
 
 #[cfg(test)]

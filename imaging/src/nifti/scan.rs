@@ -4,10 +4,9 @@
 //! value that cannot be used. Whoever checks a data set wants to know all of
 //! them, and the grid besides.
 
-use std::cell::RefCell;
 use std::path::Path;
 
-use super::{NiftiError, at, source, voxels};
+use super::{NiftiError, source, voxels};
 use crate::Geometry;
 
 /// Reads a file and hands every value, scaled, to `visit` with its index in
@@ -19,11 +18,9 @@ use crate::Geometry;
 /// like any other.
 pub fn scan(path: &Path, visit: &mut dyn FnMut(usize, f64)) -> Result<Geometry, NiftiError> {
     let (header, bytes) = source::load(path)?;
-    let visit = RefCell::new(visit);
-    let seen = voxels::decode(&header, bytes, |index, value| {
-        visit.borrow_mut()(index, value);
+    voxels::decode(&header, bytes, |index, value| {
+        visit(index, value);
         Ok(())
-    });
-    seen.map_err(|source| at(path, source))?;
+    })?;
     Ok(header.geometry)
 }

@@ -1,4 +1,4 @@
-//! Brings header and voxels of a file into memory, never more than declared.
+//! Header and voxels of a file as a stream, never more than declared.
 //!
 //! A plain file must be as long as its header says before its voxels are
 //! allocated. Of a compressed one the length is unknown, but deflate cannot
@@ -23,10 +23,10 @@ const MAX_EXPANSION: u64 = 1032;
 /// First bytes of a gzip member.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Reads and validates the header, then reads the bytes of the voxels.
-pub(super) fn load(path: &Path) -> Result<(Header, Vec<u8>), NiftiError> {
-    let (mut stream, header) = open(path)?;
-    let voxels = stream.voxels(&header).map_err(|error| error.at(&stream.path))?;
+/// Reads and validates the header, and opens the bytes of the voxels.
+pub(super) fn load(path: &Path) -> Result<(Header, VoxelBytes<'static>), NiftiError> {
+    let (stream, header) = open(path)?;
+    let voxels = stream.voxels(&header)?;
     Ok((header, voxels))
 }
 
@@ -38,7 +38,7 @@ pub(super) fn load_header(path: &Path) -> Result<Header, NiftiError> {
 }
 
 /// As [`load`], of a file in memory; `name` is for errors.
-pub(super) fn decode(name: &Path, bytes: &[u8]) -> Result<(Header, Vec<u8>), NiftiError> {
+pub(super) fn decode<'a>(name: &Path, bytes: &'a [u8]) -> Result<(Header, VoxelBytes<'a>), NiftiError> {
     let failed = |error: StreamError| error.at(name);
     let mut stream = Stream::new(name.to_owned(), bytes, bytes.len() as u64).map_err(failed)?;
     let header = stream.header().map_err(failed)?;
@@ -46,7 +46,7 @@ pub(super) fn decode(name: &Path, bytes: &[u8]) -> Result<(Header, Vec<u8>), Nif
         let voxels = pair::voxels_of(name).unwrap_or_else(|missing| missing);
         return Err(failed(HeaderError::Detached { voxels }.into()));
     }
-    let voxels = stream.voxels(&header).map_err(failed)?;
+    let voxels = stream.voxels(&header)?;
     Ok((header, voxels))
 }
 
@@ -141,21 +141,59 @@ impl<'a> Stream<'a> {
     }
 
     /// The bytes of the voxels; what lies before them, extensions among it, is skipped.
-    fn voxels(&mut self, header: &Header) -> Result<Vec<u8>, StreamError> {
+    fn voxels(mut self, header: &Header) -> Result<VoxelBytes<'a>, NiftiError> {
+        self.skip_to_voxels(header).map_err(|error| error.at(&self.path))?;
+        Ok(VoxelBytes { path: self.path, reader: self.reader, declared: header.n_bytes, found: 0 })
+    }
+
+    fn skip_to_voxels(&mut self, header: &Header) -> Result<(), StreamError> {
         self.check_size(header)?;
         let gap = header.vox_offset.saturating_sub(self.position);
         let skipped = io::copy(&mut (&mut self.reader).take(gap), &mut io::sink())?;
         if skipped < gap {
             return Err(HeaderError::Truncated { found: skipped, expected: gap }.into());
         }
-        let voxels = read_exactly(&mut self.reader, header.n_bytes)?;
-        // Reaching the end makes the decoder compare the checksum.
-        while let Err(error) = self.reader.read(&mut [0]) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error.into());
+        Ok(())
+    }
+}
+
+/// The bytes of the voxels, handed out from first to last.
+pub(super) struct VoxelBytes<'a> {
+    path: PathBuf,
+    reader: Box<dyn Read + 'a>,
+    /// Bytes that the header declares.
+    declared: u64,
+    /// Bytes handed out so far.
+    found: u64,
+}
+
+impl VoxelBytes<'_> {
+    /// The next `n_bytes`, which the header must have declared; with the last of them the end of the stream is checked.
+    pub(super) fn next(&mut self, n_bytes: usize) -> Result<Vec<u8>, NiftiError> {
+        self.read(n_bytes).map_err(|error| error.at(&self.path))
+    }
+
+    fn read(&mut self, n_bytes: usize) -> Result<Vec<u8>, StreamError> {
+        let mut bytes = Vec::with_capacity(n_bytes);
+        (&mut self.reader).take(n_bytes as u64).read_to_end(&mut bytes)?;
+        self.found += bytes.len() as u64;
+        if bytes.len() < n_bytes {
+            return Err(HeaderError::Truncated { found: self.found, expected: self.declared }.into());
+        }
+        if self.found == self.declared {
+            // Reaching the end makes the decoder compare the checksum.
+            while let Err(error) = self.reader.read(&mut [0]) {
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error.into());
+                }
             }
         }
-        Ok(voxels)
+        Ok(bytes)
+    }
+
+    /// Where the voxels lie, for errors.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -173,17 +211,4 @@ fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> Result<(), StreamError> {
         }
     }
     Ok(())
-}
-
-fn read_exactly(stream: &mut impl Read, n_bytes: u64) -> Result<Vec<u8>, StreamError> {
-    let out_of_memory = |_| io::Error::from(io::ErrorKind::OutOfMemory);
-    let length = usize::try_from(n_bytes).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length).map_err(out_of_memory)?;
-    stream.take(n_bytes).read_to_end(&mut bytes)?;
-    if bytes.len() < length {
-        let found = bytes.len() as u64;
-        return Err(HeaderError::Truncated { found, expected: n_bytes }.into());
-    }
-    Ok(bytes)
 }

@@ -23,6 +23,8 @@ pub struct CaseFacts {
 pub struct ImageFacts {
     /// Its grid.
     pub geometry: Geometry,
+    /// Its channels; a picture in color has three or four.
+    pub n_channels: usize,
     /// Digest of shape and values; equal images have equal digests.
     pub digest: [u8; 32],
     /// Values that are not finite.
@@ -53,6 +55,15 @@ pub struct LabelFacts {
     pub n_others: u64,
     /// Values that are not finite.
     pub not_finite: NotFinite,
+}
+
+/// Judges the number of channels of a case in a format whose files may hold several; a case with a file that cannot
+/// be read is not judged.
+pub fn check_n_channels(facts: &CaseFacts, expected: usize) -> Option<Problem> {
+    let counts = facts.channels.iter().map(|(_, image)| image.as_ref().ok().map(|image| image.n_channels));
+    let found = counts.sum::<Option<usize>>()?;
+    let case = facts.case.clone();
+    (found != expected).then_some(Problem::ChannelsInFiles { case, found, expected })
 }
 
 /// Judges a case; `known` are the values that labels may have, if that is known.
@@ -175,7 +186,7 @@ mod tests {
     }
 
     fn image(shape: [usize; 3], zyx: [f64; 3]) -> ImageFacts {
-        ImageFacts { geometry: geometry(shape, zyx), digest: [0; 32], not_finite: NotFinite::default() }
+        ImageFacts { geometry: geometry(shape, zyx), n_channels: 1, digest: [0; 32], not_finite: NotFinite::default() }
     }
 
     fn labels(shape: [usize; 3], zyx: [f64; 3]) -> LabelFacts {

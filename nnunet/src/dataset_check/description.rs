@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::Problem;
-use crate::dataset::{CaseId, LabelRule, LabelValue, parse_label};
+use crate::dataset::{CaseId, LabelRule, LabelValue, may_hold_several_channels, parse_label};
 use crate::listed_cases::{self, CaseFiles};
 
 /// What a `dataset.json` says, as far as it can be understood.
@@ -27,6 +27,12 @@ pub struct Description {
 }
 
 impl Description {
+    /// Number of channels of a case whose files may hold several each, so that they must be counted.
+    pub fn n_channels_to_count(&self) -> Option<usize> {
+        let several = self.ending.as_deref().is_some_and(may_hold_several_channels);
+        self.n_channels.filter(|_| several)
+    }
+
     /// Judges the text; `variable` looks up a variable of the environment for paths under `dataset`.
     pub fn read(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
         let json = match serde_json::from_str(text) {

@@ -49,7 +49,7 @@ mod tests {
         let geometry = Geometry::axis_aligned([1; 3], Spacing::new([1.0; 3]).unwrap(), Dimensionality::Three);
         let image = |digest: Option<u8>| {
             let digest = [digest.ok_or("cut short")?; 32];
-            Ok(ImageFacts { geometry: geometry.clone(), digest, not_finite: NotFinite::default() })
+            Ok(ImageFacts { geometry: geometry.clone(), n_channels: 1, digest, not_finite: NotFinite::default() })
         };
         let facts: Vec<_> = cases
             .iter()

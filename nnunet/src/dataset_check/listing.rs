@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Description, Problem};
-use crate::dataset::{CaseId, split_channel};
+use crate::dataset::{CaseId, may_hold_several_channels, n_files, split_channel};
 
 /// Folder of the training images.
 pub const IMAGES: &str = "imagesTr";
@@ -67,7 +67,7 @@ pub fn of_folders(description: &Description, images: &[Entry], labels: &[Entry])
     }
     if let Some(expected) = description.n_channels {
         for (case, channels) in &numbers {
-            for channel in (0..expected).filter(|channel| !channels.contains_key(channel)) {
+            for channel in (0..n_files(ending, channels, expected)).filter(|channel| !channels.contains_key(channel)) {
                 let file = format!("{IMAGES}/{case}_{channel:04}{ending}");
                 listing.problems.push(Problem::MissingChannel { file, case: case.clone(), channel, expected });
             }
@@ -90,7 +90,8 @@ pub fn of_listed(description: &Description, entry: &dyn Fn(&str) -> Entry) -> Li
     let mut listing = Listing::default();
     for (case, files) in description.listed.iter().flatten() {
         let (found, expected) = (files.channels.len(), description.n_channels.unwrap_or(files.channels.len()));
-        if found != expected {
+        let one_each = description.ending.as_deref().is_none_or(|ending| !may_hold_several_channels(ending));
+        if found != expected && (one_each || found > expected) {
             listing.problems.push(Problem::ChannelCount { case: case.clone(), found, expected });
         }
         let mut present = Present::default();

@@ -43,6 +43,8 @@ pub enum Problem {
     Listed { reason: ListedError },
     #[error("`dataset.json`: `dataset` lists {found} images of case `{case}`, expected {expected}, one per channel")]
     ChannelCount { case: CaseId, found: usize, expected: usize },
+    #[error("case `{case}`: found {found} channels in its files, expected {expected}, as many as `channel_names`")]
+    ChannelsInFiles { case: CaseId, found: usize, expected: usize },
     #[error("`splits_final.json`: found splits that do not fit; {reason}")]
     Splits { reason: String },
     #[error("`{folder}`: found no training case; expected files that end in `{ending}`")]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use fs_err as fs;
-use imaging::{atomic_file, nifti};
+use imaging::{atomic_file, file};
 use nnunet::dataset::{DatasetJson, LabelSet};
 use nnunet::evaluation::overlaps;
 use nnunet::evaluation::summary::{CaseOverlap, Summary, key};
@@ -93,8 +93,8 @@ fn files(folder: &Path, ending: &str) -> anyhow::Result<BTreeMap<String, PathBuf
 }
 
 fn compare(reference_path: &Path, prediction_path: &Path, labels: &LabelSet) -> anyhow::Result<CaseOverlap> {
-    let reference = nifti::read_labels(reference_path)?;
-    let prediction = nifti::read_labels(prediction_path)?;
+    let reference = file::read_labels(reference_path)?;
+    let prediction = file::read_labels(prediction_path)?;
     let context = || format!("cannot compare `{}` with its reference", prediction_path.display());
     reference.geometry.same_grid(&prediction.geometry).with_context(context)?;
     let found = overlaps(&reference.voxels, &prediction.voxels, labels).with_context(context)?;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use fs_err as fs;
 use imaging::Geometry;
-use imaging::nifti::{self, NiftiError};
+use imaging::file::{self, FileError};
 use nnunet::dataset::{DatasetError, group_cases};
 use nnunet::preprocess::{PreprocessError, Preprocessed, preprocess};
 
@@ -63,7 +63,7 @@ fn case_of(stem: &str) -> &str {
 pub(crate) fn prepare(channels: &[PathBuf], model: &Model) -> Result<Prepared, CaseError> {
     let mut seconds = Seconds::default();
     let start = Instant::now();
-    let image = nifti::read_image(channels)?;
+    let image = file::read_image(channels)?;
     seconds.read = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let geometry = image.geometry.clone();
@@ -95,7 +95,7 @@ pub(crate) enum CaseError {
     Read {
         /// Which and why.
         #[from]
-        source: NiftiError,
+        source: FileError,
     },
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct Trace<'a> {
     pub(crate) scores: Vec<FoldScores>,
     pub(crate) seconds: Seconds,
     pub(crate) warnings: Vec<String>,
+    /// Spacing `[z, y, x]` of a TIFF stack, mm, under the name by which nnU-Net looks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) spacing: Option<[f64; 3]>,
 }
 
 /// What is the same for every case of a run.

@@ -32,8 +32,9 @@ pub struct Args {
 /// If a data set has no fingerprint, or an option cannot be met.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     args.dataset.each(|workplace| {
+        let fingerprint = workplace.read_fingerprint()?;
         let splits = args.splits.of(&workplace.raw, &workplace.folder)?;
-        make(workplace, &workplace.read_fingerprint()?, &args.plan)?;
+        make(workplace, &fingerprint, &args.plan)?;
         workplace.write_splits(&splits)?;
         Ok(Outcome::Done)
     })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::Path;
 
-use imaging::nifti;
+use imaging::file;
 use nnunet::dataset_check::case::{ImageFacts, LabelFacts, NotFinite};
 use sha2::{Digest as _, Sha256};
 
@@ -19,7 +19,7 @@ pub(super) fn image(path: &Path) -> Result<ImageFacts, String> {
     let mut hasher = Sha256::new();
     let mut chunk = Vec::with_capacity(CHUNK + 4);
     let mut not_finite = Counter::default();
-    let geometry = nifti::scan(path, &mut |index, value| {
+    let scanned = file::scan(path, &mut |index, value| {
         #[expect(clippy::cast_possible_truncation, reason = "the image is kept in f32")]
         let value = value as f32;
         not_finite.add(index, f64::from(value));
@@ -31,13 +31,13 @@ pub(super) fn image(path: &Path) -> Result<ImageFacts, String> {
             chunk.clear();
         }
     });
-    let geometry = geometry.map_err(|error| chain(&error))?;
+    let (geometry, n_channels) = scanned.map_err(|error| chain(&error))?;
     hasher.update(&chunk);
     for extent in geometry.shape() {
         hasher.update((extent as u64).to_le_bytes());
     }
     let not_finite = not_finite.at(geometry.shape());
-    Ok(ImageFacts { geometry, digest: hasher.finalize().into(), not_finite })
+    Ok(ImageFacts { geometry, n_channels, digest: hasher.finalize().into(), not_finite })
 }
 
 /// Reads a reference; the error is the reason as one line.
@@ -46,7 +46,7 @@ pub(super) fn labels(path: &Path) -> Result<LabelFacts, String> {
     let mut others = BTreeSet::new();
     let mut n_others = 0;
     let mut not_finite = Counter::default();
-    let geometry = nifti::scan(path, &mut |index, value| {
+    let scanned = file::scan(path, &mut |index, value| {
         // As `imaging` reads labels: whole in single precision is whole.
         #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest f32")]
         let single = value as f32;
@@ -63,7 +63,7 @@ pub(super) fn labels(path: &Path) -> Result<LabelFacts, String> {
             not_finite.add(index, f64::from(single));
         }
     });
-    let geometry = geometry.map_err(|error| chain(&error))?;
+    let (geometry, _) = scanned.map_err(|error| chain(&error))?;
     let n_voxels: BTreeMap<_, _> = (0..=255).zip(n_voxels).filter(|&(_, n)| n > 0).collect();
     let mut others: Vec<_> = others.into_iter().map(|bits| f64::from(f32::from_bits(bits))).collect();
     others.sort_by(f64::total_cmp);
@@ -103,8 +103,8 @@ impl Counter {
         self.first.get_or_insert(index);
     }
 
-    fn at(self, [_, y, x]: [usize; 3]) -> NotFinite {
-        let first = self.first.map(|index| [index / (y * x), index / x % y, index % x]);
+    fn at(self, [z, y, x]: [usize; 3]) -> NotFinite {
+        let first = self.first.map(|index| [index / (y * x) % z, index / x % y, index % x]);
         NotFinite { n_nan: self.n_nan, n_infinite: self.n_infinite, first }
     }
 }

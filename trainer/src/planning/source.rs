@@ -42,9 +42,10 @@ impl Source {
         let cases = raw.cases.values().flat_map(|case| case.channels.iter().chain([&case.labels]).cloned());
         let files: Vec<_> = cases.chain([raw.folder.join("dataset.json")]).collect();
         let digest = |path: std::path::PathBuf| {
-            let content = fs_err::read(&path).map_err(|source| PlanningError::Read { source })?;
+            let content = fs_err::File::open(&path).and_then(Digest::of_reader);
+            let content = content.map_err(|source| PlanningError::Read { source })?;
             let inside = path.strip_prefix(&raw.folder).unwrap_or(&path).display().to_string();
-            Ok((inside, Digest::of(&content)))
+            Ok((inside, content))
         };
         files.into_par_iter().map(digest).collect::<Result<_, _>>().map(Self)
     }

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use nnunet::plans::{ConfigurationName, Plans};
 use phantoms::balls::Balls;
+use phantoms::dataset::{Part, RawDataset};
 use serde::Deserialize;
 
 use super::measure::{self, Cost};
@@ -85,13 +86,25 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     resampling::run(&peer, &work)?;
 
     let raw = work.join("raw");
-    LARGE.write(&raw)?;
+    write_large(&raw)?;
     let large = Subject { raw: raw.join(LARGE.name), plan_flags: &["--overwrite-target-spacing", LARGE_TARGET] };
     let given = args.dataset.iter().map(|dataset| Ok(Subject { raw: fs::canonicalize(dataset)?, plan_flags: &[] }));
     let subjects = std::iter::once(Ok(large)).chain(given).collect::<Result<Vec<_>>>()?;
     let rows = subjects.iter().map(|subject| subject.measure(&peer, &work)).collect::<Result<Vec<_>>>()?;
     print_table(&rows);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Draws the CT-sized cases; their values are whole, as scanners store them.
+fn write_large(raw: &Path) -> Result<()> {
+    let dataset = RawDataset::create(raw, LARGE.name, &["background", "large", "small"])?;
+    for case in 0..LARGE.n_training {
+        let (mut image, reference) = LARGE.draw(case);
+        image.voxels.mapv_inplace(f32::round);
+        dataset.add(Part::Training, &format!("balls_{case:03}"), &image, &reference)?;
+    }
+    dataset.finish(LARGE.n_training)?;
+    Ok(())
 }
 
 fn build_example() -> Result<()> {
