@@ -38,12 +38,22 @@ pub struct PatchGeometry {
 impl PatchGeometry {
     /// For training a configuration.
     pub fn training(configuration: &Configuration) -> Self {
-        let patch = configuration.patch_zyx();
-        if let [y, x] = configuration.patch_size[..] {
+        Self::of_patch(&configuration.patch_size)
+    }
+
+    /// For training on patches of `[z, y, x]` or `[y, x]`.
+    ///
+    /// # Panics
+    ///
+    /// If there are neither two nor three extents.
+    pub fn of_patch(patch_size: &[usize]) -> Self {
+        if let [y, x] = *patch_size {
+            let patch = [1, y, x];
             let elongated = y.max(x) as f64 / y.min(x) as f64 > 1.5;
             let rotation = Rotation::InPlane(if elongated { PI / 12.0 } else { PI });
             return Self { patch, sampled: sampled_plane(patch, rotation), rotation, mirror_axes: vec![1, 2] };
         }
+        let patch: [usize; 3] = patch_size.try_into().expect("a patch has two or three axes");
         let largest = patch.iter().copied().max().unwrap_or(1);
         let anisotropic = largest as f64 / patch[0] as f64 > ANISOTROPY;
         let rotation = if anisotropic { Rotation::InPlane(PI) } else { Rotation::Volume(PI / 6.0) };

@@ -1,4 +1,4 @@
-//! One random sample: a patch of a random case, turned, mirrored, with a target per decoder stage.
+//! One random sample: a patch of a random case, augmented, with a target per decoder stage.
 //!
 //! Everything random comes from the sample's own stream, in the order in which it is drawn here.
 
@@ -6,6 +6,7 @@ use nnunet::fold::Fold;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
+use crate::augment::Recipe;
 use crate::cases::Cases;
 use crate::patch_geometry::PatchGeometry;
 use crate::placement::{anywhere, around, must_show_foreground};
@@ -40,8 +41,10 @@ pub struct Sampler {
     pub seed: u64,
     /// Fold of the run.
     pub fold: Fold,
-    /// Training samples are turned and mirrored, validation samples are not.
+    /// What the random numbers are for.
     pub purpose: Purpose,
+    /// How samples are turned and augmented; validation samples are taken as they are.
+    pub recipe: Option<Recipe>,
 }
 
 impl Sampler {
@@ -60,21 +63,15 @@ impl Sampler {
         let case = generator.random_range(0..self.cases.len());
         let shows_foreground = must_show_foreground(index as usize, self.batch_size);
         let lower = self.place(&mut generator, self.cases.get(case), shows_foreground)?;
-        let transform = match self.purpose {
-            Purpose::Training => SpatialTransform::draw(&mut generator, lower, &self.geometry),
-            _ => SpatialTransform::crop(lower, &self.geometry),
+        let transform = match self.recipe {
+            Some(_) => SpatialTransform::draw(&mut generator, lower, &self.geometry),
+            None => SpatialTransform::crop(lower, &self.geometry),
         };
         let patch = self.geometry.patch;
         let block = self.cases.block(case, transform.reach(patch))?;
         let (mut image, mut labels) = transform.apply(&block, patch);
-        // Here the intensity transforms of nnU-Net take their place.
-        for &axis in &self.geometry.mirror_axes {
-            if generator.random::<f64>() < 0.5 {
-                for channel in image.chunks_exact_mut(labels.len()) {
-                    mirror(channel, patch, axis);
-                }
-                mirror(&mut labels, patch, axis);
-            }
+        if let Some(recipe) = &self.recipe {
+            recipe.apply(&mut generator, &mut image, &mut labels);
         }
         let classes = targets::classes(&labels, self.n_classes).map_err(|found| StoreError::Label {
             case: self.cases.get(case).case().clone(),
@@ -104,37 +101,5 @@ impl Sampler {
         let (structure, of) = present[generator.random_range(0..present.len())];
         let voxel = case.location(structure, generator.random_range(0..of.n_voxels))?;
         Ok(around(voxel, shape, sampled, patch))
-    }
-}
-
-/// Reverses `[z, y, x]` along one axis.
-fn mirror<T>(values: &mut [T], shape: [usize; 3], axis: usize) {
-    let inner: usize = shape[axis + 1..].iter().product();
-    let extent = shape[axis];
-    for slab in values.chunks_exact_mut(inner * extent) {
-        for low in 0..extent / 2 {
-            let (front, back) = slab.split_at_mut((extent - 1 - low) * inner);
-            front[low * inner..(low + 1) * inner].swap_with_slice(&mut back[..inner]);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(axis: usize, expected: [u8; 12]) {
-        let mut values: Vec<u8> = (0..12).collect();
-        mirror(&mut values, [2, 2, 3], axis);
-        assert_eq!(values, expected);
-        mirror(&mut values, [2, 2, 3], axis);
-        assert_eq!(values, (0..12).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn mirroring_reverses_one_axis_and_undoes_itself() {
-        check(0, [6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5]);
-        check(1, [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]);
-        check(2, [2, 1, 0, 5, 4, 3, 8, 7, 6, 11, 10, 9]);
     }
 }

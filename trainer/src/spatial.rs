@@ -6,6 +6,9 @@
 //! Departs in reading from the case itself and not from a box cut out of it, so that a patch scaled beyond the box
 //! sees the case and not zeros.
 
+mod neighbors;
+mod rows;
+
 use std::ops::RangeInclusive;
 
 use rand::RngExt as _;
@@ -94,18 +97,7 @@ impl SpatialTransform {
         match self {
             Self::Crop(first) => crop(block, *first, patch, &mut image, &mut labels),
             Self::Affine { center, matrix } => {
-                let middle = patch.map(|extent| (extent as f64 - 1.0) / 2.0);
-                for (index, label) in labels.iter_mut().enumerate() {
-                    let voxel = [index / (patch[1] * patch[2]), index / patch[2] % patch[1], index % patch[2]];
-                    let offset: [f64; 3] = std::array::from_fn(|axis| voxel[axis] as f64 - middle[axis]);
-                    let place = std::array::from_fn(|row| center[row] + dot(matrix[row], offset));
-                    let neighbors = Neighbors::of(place, block);
-                    *label = neighbors.label(block);
-                    for channel in 0..block.n_channels() {
-                        let values = &block.image[channel * block.labels.len()..];
-                        image[channel * n_voxels + index] = neighbors.interpolate(values);
-                    }
-                }
+                rows::resample(block, &rows::Grid::new(*center, *matrix, patch), &mut image, &mut labels);
             }
         }
         (image, labels)
@@ -140,65 +132,6 @@ fn crop(block: &Block, first: [i64; 3], patch: [usize; 3], image: &mut [f32], la
     }
 }
 
-/// The up to eight voxels around a place, with their weights; those outside the block have no index.
-struct Neighbors {
-    voxels: [(Option<usize>, f32); 8],
-    len: usize,
-    nearest: Option<usize>,
-}
-
-impl Neighbors {
-    fn of(place: [f64; 3], block: &Block) -> Self {
-        let base = place.map(|coordinate| floor(coordinate + TINY));
-        let fraction: [f64; 3] = std::array::from_fn(|axis| {
-            let fraction = place[axis] - base[axis] as f64;
-            if fraction.abs() < 2.0 * TINY { 0.0 } else { fraction }
-        });
-        let mut neighbors = Self { voxels: [(None, 0.0); 8], len: 0, nearest: None };
-        for corner in 0..8_usize {
-            let up = [corner >> 2 & 1, corner >> 1 & 1, corner & 1];
-            let weights: [f64; 3] =
-                std::array::from_fn(|axis| if up[axis] == 1 { fraction[axis] } else { 1.0 - fraction[axis] });
-            let weight = weights[0] * weights[1] * weights[2];
-            if weight > 0.0 {
-                let voxel = std::array::from_fn(|axis| base[axis] + signed(up[axis]));
-                neighbors.voxels[neighbors.len] = (block.index(voxel), narrow(weight));
-                neighbors.len += 1;
-            }
-        }
-        neighbors.nearest = block.index(place.map(|coordinate| floor(coordinate + 0.5)));
-        neighbors
-    }
-
-    fn voxels(&self) -> &[(Option<usize>, f32)] {
-        &self.voxels[..self.len]
-    }
-
-    fn interpolate(&self, values: &[f32]) -> f32 {
-        self.voxels().iter().filter_map(|&(index, weight)| index.map(|index| weight * values[index])).sum()
-    }
-
-    fn label(&self, block: &Block) -> i16 {
-        let label = |index: Option<usize>| index.map_or(OUTSIDE, |index| block.labels[index]);
-        let weight_of = |wanted: i16| -> f32 {
-            self.voxels().iter().filter(|&&(index, _)| label(index) == wanted).map(|&(_, weight)| weight).sum()
-        };
-        let first = label(self.voxels()[0].0);
-        if self.voxels().iter().all(|&(index, _)| label(index) == first) {
-            return first;
-        }
-        let nearest = label(self.nearest);
-        let mut best = (nearest, weight_of(nearest));
-        for &(index, _) in self.voxels() {
-            let candidate = (label(index), weight_of(label(index)));
-            if candidate.1 > best.1 {
-                best = candidate;
-            }
-        }
-        best.0
-    }
-}
-
 /// Rotation by angles about the axes z, y and x of the patch, in the order of nnU-Net.
 fn rotation([z, y, x]: [f64; 3]) -> Matrix {
     let plane = |first: usize, second: usize, angle: f64| {
@@ -226,11 +159,6 @@ fn signed(extent: usize) -> i64 {
 #[expect(clippy::cast_possible_truncation, reason = "places lie within a few patches of the case")]
 fn floor(coordinate: f64) -> i64 {
     coordinate.floor() as i64
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "interpolation is in single precision")]
-fn narrow(weight: f64) -> f32 {
-    weight as f32
 }
 
 #[cfg(test)]

@@ -29,15 +29,21 @@ pub fn shapes(topology: &UNet, patch: [usize; 3], n_heads: usize) -> Vec<[usize;
 ///
 /// The first label that is no class.
 pub fn classes(labels: &[i16], n_classes: usize) -> Result<Vec<u8>, i16> {
-    let class = |&label: &i16| match u8::try_from(label.max(0)) {
-        Ok(class) if usize::from(class) < n_classes => Ok(class),
-        _ => Err(label),
-    };
-    labels.iter().map(class).collect()
+    let is_class = |label: i16| label < 0 || u8::try_from(label).is_ok_and(|class| usize::from(class) < n_classes);
+    // Looking for the largest label first lets the compiler do several at a time.
+    let largest = labels.iter().copied().fold(0, i16::max);
+    if !is_class(largest) {
+        return Err(labels.iter().copied().find(|&label| !is_class(label)).unwrap_or(largest));
+    }
+    let class = |&label: &i16| u8::try_from(label.clamp(0, i16::from(u8::MAX))).unwrap_or(0);
+    Ok(labels.iter().map(class).collect())
 }
 
 /// The labels at a coarser resolution.
 pub fn downsample(labels: &[u8], from: [usize; 3], to: [usize; 3]) -> Vec<u8> {
+    if from == to {
+        return labels.to_vec();
+    }
     let nearest = |axis: usize| -> Vec<usize> {
         // floor((i + 1/2) · from / to)
         (0..to[axis]).map(|i| (2 * i + 1) * from[axis] / (2 * to[axis])).collect()

@@ -13,6 +13,7 @@ use nnunet::plans::{Configuration, ConfigurationName, EncoderDepth, Plans};
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use nnunet::topology::UNet;
 use tch::Device;
+use trainer::augment::Recipe;
 use trainer::cases::Cases;
 use trainer::checkpoint_rule::CheckpointRule;
 use trainer::journal::EpochRecord;
@@ -80,6 +81,7 @@ fn training(data: &Path, folder: PathBuf, n_workers: usize, room: u64) -> Traini
     let schedule = Schedule::new(4, 1, 0.8, Decay::Unnunet).unwrap();
     let sampler = |purpose, cases: &[CaseId], geometry: PatchGeometry| Sampler {
         cases: Cases::open(&store, cases, room).unwrap(),
+        recipe: (purpose == Purpose::Training).then(|| Recipe::new(&geometry, &configuration.use_mask_for_norm)),
         target_shapes: targets::shapes(&topology, geometry.patch, deep_supervision_weights(2).len()),
         geometry,
         n_classes: 2,

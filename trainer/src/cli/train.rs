@@ -11,6 +11,7 @@ use nnunet::fold::{Fold, Split};
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
+use crate::augment::Recipe;
 use crate::cases::Cases;
 use crate::checkpoint::CheckpointFolder;
 use crate::cli::schedule_args::ScheduleArgs;
@@ -225,7 +226,12 @@ impl Inputs {
             }
         }
         let n_heads = deep_supervision_weights(topology.decoder.len()).len();
+        let recipe = match purpose {
+            Purpose::Training => Some(Recipe::new(&geometry, &self.configuration.use_mask_for_norm)),
+            _ => None,
+        };
         Ok(Sampler {
+            recipe,
             target_shapes: targets::shapes(topology, geometry.patch, n_heads),
             cases,
             geometry,
