@@ -3,6 +3,7 @@
 //! Nothing here asserts a time: ratios are printed beside the command that made them, for people to judge. The peer
 //! is nnU-Net in a Python environment that the user has made and names with `--peer`.
 
+mod augment;
 mod measure;
 mod preprocess;
 mod resampling;
@@ -23,6 +24,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Subject {
+    /// Training samples: how many per second and core
+    Augment(augment::Args),
     /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
     Preprocess(preprocess::Args),
 }
@@ -30,6 +33,7 @@ enum Subject {
 /// Runs `cargo xtask bench`.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.subject {
+        Subject::Augment(args) => augment::run(args),
         Subject::Preprocess(args) => preprocess::run(args),
     }
 }
