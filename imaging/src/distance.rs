@@ -25,8 +25,8 @@ pub fn squared_distances(sites: &Array3<bool>, spacing: Spacing) -> Option<Array
             continue;
         }
         // The lines of an axis lie in slabs across another one, which are shared out to the threads.
-        let slabs = Axis(if axis == 0 { 1 } else { 0 });
-        let lines = Axis(if axis == 0 { 0 } else { axis - 1 });
+        let slabs = Axis(usize::from(axis == 0));
+        let lines = Axis(axis.saturating_sub(1));
         squared.axis_iter_mut(slabs).into_par_iter().for_each_init(Envelope::default, |envelope, mut slab| {
             for line in slab.lanes_mut(lines) {
                 envelope.replace(line, step_mm);

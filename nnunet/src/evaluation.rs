@@ -3,7 +3,9 @@
 //! Follows nnU-Net v2 `evaluate_predictions.py`, with one departure: a structure absent from both segmentations has
 //! no Dice (`None`, `null` in JSON), where nnU-Net writes `NaN`, which is not JSON.
 
+pub mod bootstrap;
 pub mod correlation;
+pub mod reliability;
 pub mod summary;
 pub mod surface;
 

@@ -39,7 +39,8 @@ pub fn decreasing(pairs: &[(f64, f64)]) -> Vec<Knot> {
     let mut sorted = pairs.to_vec();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut pools: Vec<Pool> = Vec::new();
-    for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
+    // Of ascending scores, those not below the next are equal to it; so are 0 and -0.
+    for tied in sorted.chunk_by(|a, b| a.0 >= b.0) {
         let sum = tied.iter().map(|(_, dice)| dice).sum();
         let mut pool = Pool { first: tied[0].0, last: tied[0].0, sum, n: tied.len() as f64 };
         while let Some(previous) = pools.pop() {
