@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use fs_err as fs;
-use imaging::{atomic_file, nifti};
+use imaging::{atomic_file, file};
 use nnunet::calibration::{Calibration, Promise, ScoredCase};
 use nnunet::dataset::{DatasetJson, LabelSet};
 use nnunet::evaluation::bootstrap::Estimate;
@@ -131,7 +131,7 @@ fn scores(path: &Path, method: UncertaintyMethod) -> anyhow::Result<BTreeMap<Str
 
 fn mean_dice(reference: &Path, prediction: &Path, labels: &LabelSet) -> anyhow::Result<Option<f64>> {
     let context = || format!("cannot compare `{}` with its reference", prediction.display());
-    let [reference, prediction] = [nifti::read_labels(reference)?, nifti::read_labels(prediction)?];
+    let [reference, prediction] = [file::read_labels(reference)?, file::read_labels(prediction)?];
     reference.geometry.same_grid(&prediction.geometry).with_context(context)?;
     let overlaps = overlaps(&reference.voxels, &prediction.voxels, labels).with_context(context)?;
     Ok(mean_defined(overlaps.iter().map(|overlap| overlap.dice)))
