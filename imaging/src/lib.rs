@@ -10,6 +10,7 @@
 //! change grids, and [`orientation`] where axes change places.
 
 pub mod atomic_file;
+pub mod distance;
 pub mod file;
 pub mod geometry;
 pub mod nifti;

@@ -1,10 +1,13 @@
-//! Segmentation against reference: overlap per structure, nnU-Net's summary, correlation of score and Dice.
+//! Segmentation against reference: overlap and surfaces per structure, nnU-Net's summary, correlation of score and Dice.
 //!
 //! Follows nnU-Net v2 `evaluate_predictions.py`, with one departure: a structure absent from both segmentations has
 //! no Dice (`None`, `null` in JSON), where nnU-Net writes `NaN`, which is not JSON.
 
+pub mod bootstrap;
 pub mod correlation;
+pub mod reliability;
 pub mod summary;
+pub mod surface;
 
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
@@ -75,16 +78,21 @@ pub fn overlaps(
     prediction: &Array3<u8>,
     labels: &LabelSet,
 ) -> Result<Vec<Overlap>, ShapeMismatch> {
-    if reference.dim() != prediction.dim() {
-        let shape = |(z, y, x): (usize, usize, usize)| [z, y, x];
-        return Err(ShapeMismatch { reference: shape(reference.dim()), prediction: shape(prediction.dim()) });
-    }
+    same_shape(reference, prediction)?;
     let of_structure = |structure: &Structure| {
         let values = membership(structure);
         let pairs = reference.iter().zip(prediction).filter(|(r, _)| Some(**r) != labels.ignore);
         overlap(pairs.map(|(&r, &p)| (values[usize::from(r)], values[usize::from(p)])))
     };
     Ok(labels.structures.iter().map(of_structure).collect())
+}
+
+fn same_shape(reference: &Array3<u8>, prediction: &Array3<u8>) -> Result<(), ShapeMismatch> {
+    let shape = |(z, y, x): (usize, usize, usize)| [z, y, x];
+    if reference.dim() == prediction.dim() {
+        return Ok(());
+    }
+    Err(ShapeMismatch { reference: shape(reference.dim()), prediction: shape(prediction.dim()) })
 }
 
 fn membership(structure: &Structure) -> [bool; 256] {

@@ -3,6 +3,7 @@
 //! This crate does no I/O, prints nothing, reads no clock and no environment, and is handed its random generator.
 //! `trainer` and `runtime` put a thin shell of files, threads and native libraries around it.
 
+pub mod calibration;
 pub mod crop;
 pub mod dataset;
 pub mod dataset_check;

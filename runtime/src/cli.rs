@@ -1,6 +1,7 @@
 //! Command line of `unnunet`: one file per subcommand, each with `Args` and `run`.
 
 mod bundle;
+mod calibrate;
 mod devices;
 mod engine_args;
 mod evaluate;
@@ -41,6 +42,7 @@ Exit status:
 #[derive(Debug, Subcommand)]
 enum Command {
     Bundle(bundle::Args),
+    Calibrate(calibrate::Args),
     Devices(devices::Args),
     Evaluate(evaluate::Args),
     Predict(Box<predict::Args>),
@@ -75,6 +77,7 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
         match self.command {
             Command::Bundle(args) => bundle::run(args),
+            Command::Calibrate(args) => calibrate::run(&args),
             Command::Devices(args) => devices::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Predict(args) => predict::run(&args),

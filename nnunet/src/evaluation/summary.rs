@@ -1,29 +1,43 @@
 //! nnU-Net's `summary.json`: overlap per case, per structure and over all.
 //!
 //! Keys, nesting and rules follow nnU-Net v2 `compute_metrics_on_folder`: the mean of a structure is over the cases
-//! where it is defined, the foreground mean is over the structures. A mean that is not defined is `null`.
+//! where it is defined, the foreground mean is over the structures. A mean that is not defined is `null`. The fields
+//! of [`SurfaceAgreement`] stand beside nnU-Net's, and `surface` beside its means, in files of ours; a file of nnU-Net's
+//! has neither and is read as well.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::surface::{Presence, SurfaceAgreement, Tolerance};
 use super::{Overlap, mean_defined};
 use crate::dataset::{LabelSet, Structure};
 
-/// Overlap of one case.
+/// Agreement on one structure of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// nnU-Net's fields.
+    #[serde(flatten)]
+    pub overlap: Overlap,
+    /// Ours; absent from nnU-Net's own files.
+    #[serde(flatten)]
+    pub surface: Option<SurfaceAgreement>,
+}
+
+/// Agreement on the structures of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CaseOverlap {
-    /// Label value (as text) or region such as `(1, 2)` to its overlap.
-    pub metrics: BTreeMap<String, Overlap>,
+pub struct CaseMetrics {
+    /// Label value (as text) or region such as `(1, 2)` to its agreement.
+    pub metrics: BTreeMap<String, Metrics>,
     /// Path of the prediction, as given.
     pub prediction_file: String,
     /// Path of the reference, as given.
     pub reference_file: String,
 }
 
-/// Means of the fields of [`Overlap`].
+/// Means of the fields of [`Metrics`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct MeanOverlap {
+pub struct MeanMetrics {
     /// Mean Dice over the cases where it is defined.
     #[serde(rename = "Dice")]
     pub dice: Option<f64>,
@@ -46,30 +60,62 @@ pub struct MeanOverlap {
     pub n_pred: Option<f64>,
     /// Mean voxels of the reference.
     pub n_ref: Option<f64>,
+    /// Of the surfaces, where they were compared.
+    #[serde(flatten)]
+    pub surface: Option<MeanSurface>,
+}
+
+/// Means of the fields of [`SurfaceAgreement`], and how often there was no distance to average.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MeanSurface {
+    /// Mean HD95 in mm over the cases where both segmentations have the structure.
+    #[serde(rename = "HD95")]
+    pub hd95_mm: Option<f64>,
+    /// Mean ASSD in mm over the same cases.
+    #[serde(rename = "ASSD")]
+    pub assd_mm: Option<f64>,
+    /// Mean NSD over the cases where one segmentation has the structure; 0 counts where the other has not.
+    #[serde(rename = "NSD")]
+    pub nsd: Option<f64>,
+    /// Cases with a structure that was missed.
+    pub n_reference_only: u64,
+    /// Cases with a structure where none is.
+    pub n_prediction_only: u64,
+}
+
+/// How the surfaces of a summary were compared.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SurfaceRule {
+    /// Tolerance of NSD in mm.
+    pub tolerance_mm: Tolerance,
 }
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Mean over the structures of `mean`.
-    pub foreground_mean: MeanOverlap,
+    pub foreground_mean: MeanMetrics,
     /// Structure to its mean over the cases.
-    pub mean: BTreeMap<String, MeanOverlap>,
+    pub mean: BTreeMap<String, MeanMetrics>,
     /// Every case, in the order given.
-    pub metric_per_case: Vec<CaseOverlap>,
+    pub metric_per_case: Vec<CaseMetrics>,
+    /// Absent where no surfaces were compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surface: Option<SurfaceRule>,
 }
 
 impl Summary {
-    /// Averages the overlap of `cases`.
-    pub fn of(cases: Vec<CaseOverlap>, labels: &LabelSet) -> Self {
+    /// Averages the agreement on `cases`, whose surfaces were compared by the rule `surface`, if they were.
+    pub fn of(cases: Vec<CaseMetrics>, labels: &LabelSet, surface: Option<SurfaceRule>) -> Self {
         let of_structure = |structure: &Structure| {
             let key = key(structure);
-            let overlaps: Vec<_> = cases.iter().filter_map(|case| case.metrics.get(&key)).map(as_mean).collect();
-            (key, MeanOverlap::over(&overlaps))
+            let metrics: Vec<_> = cases.iter().filter_map(|case| case.metrics.get(&key)).map(as_mean).collect();
+            (key, MeanMetrics::over(&metrics))
         };
         let mean: BTreeMap<_, _> = labels.structures.iter().map(of_structure).collect();
-        let foreground_mean = MeanOverlap::over(&mean.values().copied().collect::<Vec<_>>());
-        Self { foreground_mean, mean, metric_per_case: cases }
+        let foreground_mean = MeanMetrics::over(&mean.values().copied().collect::<Vec<_>>());
+        Self { foreground_mean, mean, metric_per_case: cases, surface }
     }
 }
 
@@ -81,9 +127,10 @@ pub fn key(structure: &Structure) -> String {
     }
 }
 
-impl MeanOverlap {
-    fn over(overlaps: &[Self]) -> Self {
-        let mean = |field: fn(&Self) -> Option<f64>| mean_defined(overlaps.iter().map(field));
+impl MeanMetrics {
+    fn over(metrics: &[Self]) -> Self {
+        let mean = |field: fn(&Self) -> Option<f64>| mean_defined(metrics.iter().map(field));
+        let surfaces: Vec<_> = metrics.iter().filter_map(|m| m.surface).collect();
         Self {
             dice: mean(|o| o.dice),
             n_false_negative: mean(|o| o.n_false_negative),
@@ -93,13 +140,40 @@ impl MeanOverlap {
             n_true_positive: mean(|o| o.n_true_positive),
             n_pred: mean(|o| o.n_pred),
             n_ref: mean(|o| o.n_ref),
+            surface: (!surfaces.is_empty()).then(|| MeanSurface::over(&surfaces)),
         }
     }
 }
 
-fn as_mean(overlap: &Overlap) -> MeanOverlap {
+impl MeanSurface {
+    fn over(surfaces: &[Self]) -> Self {
+        let mean = |field: fn(&Self) -> Option<f64>| mean_defined(surfaces.iter().map(field));
+        Self {
+            hd95_mm: mean(|s| s.hd95_mm),
+            assd_mm: mean(|s| s.assd_mm),
+            nsd: mean(|s| s.nsd),
+            n_reference_only: surfaces.iter().map(|s| s.n_reference_only).sum(),
+            n_prediction_only: surfaces.iter().map(|s| s.n_prediction_only).sum(),
+        }
+    }
+}
+
+impl From<SurfaceAgreement> for MeanSurface {
+    fn from(surface: SurfaceAgreement) -> Self {
+        Self {
+            hd95_mm: surface.hd95_mm,
+            assd_mm: surface.assd_mm,
+            nsd: surface.nsd,
+            n_reference_only: u64::from(surface.presence == Presence::ReferenceOnly),
+            n_prediction_only: u64::from(surface.presence == Presence::PredictionOnly),
+        }
+    }
+}
+
+fn as_mean(metrics: &Metrics) -> MeanMetrics {
     let count = |n: u64| Some(n as f64);
-    MeanOverlap {
+    let overlap = metrics.overlap;
+    MeanMetrics {
         dice: overlap.dice,
         n_false_negative: count(overlap.n_false_negative),
         n_false_positive: count(overlap.n_false_positive),
@@ -108,6 +182,7 @@ fn as_mean(overlap: &Overlap) -> MeanOverlap {
         n_true_positive: count(overlap.n_true_positive),
         n_pred: count(overlap.n_pred),
         n_ref: count(overlap.n_ref),
+        surface: metrics.surface.map(MeanSurface::from),
     }
 }
 
@@ -123,9 +198,10 @@ mod tests {
         let golden: Summary = serde_json::from_str(GOLDEN).unwrap();
         let structure = |value| Structure { name: String::new(), values: vec![value] };
         let labels = LabelSet { structures: vec![structure(1), structure(2)], ignore: None, regions_class_order: None };
-        let summary = Summary::of(golden.metric_per_case.clone(), &labels);
+        let summary = Summary::of(golden.metric_per_case.clone(), &labels, None);
+        assert_eq!(summary.foreground_mean.surface, None, "nnU-Net's file knows no surfaces");
         // Sums of three numbers in another order differ in the last bits only.
-        let check = |found: MeanOverlap, expected: MeanOverlap| {
+        let check = |found: MeanMetrics, expected: MeanMetrics| {
             for (found, expected) in [
                 (found.dice, expected.dice),
                 (found.iou, expected.iou),
@@ -144,5 +220,31 @@ mod tests {
     #[test]
     fn a_region_is_named_as_a_python_tuple() {
         assert_eq!(key(&Structure { name: "whole".into(), values: vec![1, 2] }), "(1, 2)");
+    }
+
+    #[test]
+    fn a_missed_structure_is_counted_beside_the_mean_of_the_distances() {
+        let overlap = crate::evaluation::overlap([(true, true)]);
+        let agreement = |hd95_mm, nsd, presence| SurfaceAgreement { hd95_mm, assd_mm: hd95_mm, nsd, presence };
+        let case = |surface| CaseMetrics {
+            metrics: BTreeMap::from([("1".to_owned(), Metrics { overlap, surface: Some(surface) })]),
+            prediction_file: "p".into(),
+            reference_file: "r".into(),
+        };
+        let cases = vec![
+            case(agreement(Some(2.0), Some(1.0), Presence::Both)),
+            case(agreement(Some(4.0), Some(0.5), Presence::Both)),
+            case(agreement(None, Some(0.0), Presence::ReferenceOnly)),
+            case(agreement(None, None, Presence::Neither)),
+        ];
+        let structures = vec![Structure { name: String::new(), values: vec![1] }];
+        let labels = LabelSet { structures, ignore: None, regions_class_order: None };
+        let rule = SurfaceRule { tolerance_mm: Tolerance::default() };
+        let summary = Summary::of(cases, &labels, Some(rule));
+        let mean = summary.mean["1"].surface.unwrap();
+        assert_eq!((mean.hd95_mm, mean.nsd, mean.n_reference_only), (Some(3.0), Some(0.5), 1));
+        let text = serde_json::to_string(&summary).unwrap();
+        assert!(text.contains(r#""presence":"reference-only""#), "{text}");
+        assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), summary, "what is written is read back");
     }
 }

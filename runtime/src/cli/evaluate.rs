@@ -1,4 +1,6 @@
-//! `unnunet evaluate`: segmentations against references, as nnU-Net's `summary.json`.
+//! `unnunet evaluate`: segmentations against references, as nnU-Net's `summary.json` with surfaces, and as a table.
+
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,19 +10,26 @@ use fs_err as fs;
 use imaging::{atomic_file, file};
 use nnunet::dataset::{DatasetJson, LabelSet};
 use nnunet::evaluation::overlaps;
-use nnunet::evaluation::summary::{CaseOverlap, Summary, key};
+use nnunet::evaluation::summary::{CaseMetrics, Metrics, Summary, SurfaceRule, key};
+use nnunet::evaluation::surface::{Tolerance, surface_agreements};
 use rayon::prelude::*;
 
 use super::{Outcome, output};
 
-/// Compare segmentations with references by Dice per case and structure
+/// Compare segmentations with references by Dice and surfaces, per case and structure
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   unnunet evaluate --reference labelsTs --prediction predictions --dataset-json dataset.json
 
-Writes PREDICTION/summary.json as nnU-Net does and prints a table. Every `<case>.nii.gz` of PREDICTION that has a
-reference of the same name is compared; a reference without prediction is an error of that case.")]
+  unnunet evaluate --reference labelsTs --prediction predictions --dataset-json dataset.json --tolerance 2
+
+Writes PREDICTION/summary.json as nnU-Net does, with HD95 and ASSD in mm and NSD beside its own fields, and the same per
+case and structure as summary.csv; prints a table. Every `<case>.nii.gz` of PREDICTION that has a reference of the same
+name is compared; a reference without prediction is an error of that case.
+
+A structure in neither segmentation has no Dice, no distance and no NSD. One in only one of them has Dice and NSD 0 and
+no distance; how many there were stands beside the means.")]
 pub(super) struct Args {
     /// Folder of reference segmentations
     #[arg(long, value_name = "DIR")]
@@ -34,6 +43,12 @@ pub(super) struct Args {
     /// Where to write the summary; PREDICTION/summary.json by default
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Where to write the table as CSV; beside the summary by default
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Distance in mm within which surfaces agree, for NSD
+    #[arg(long, value_name = "MM", default_value_t = 1.0, value_parser = tolerance)]
+    tolerance: f64,
     /// Print the summary as JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -48,11 +63,15 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let text = fs::read_to_string(&args.dataset_json)?;
     let parse = || DatasetJson::parse(&text).and_then(|dataset| Ok((dataset.structures()?, dataset.file_ending)));
     let (labels, ending) = parse().with_context(|| format!("cannot use `{}`", args.dataset_json.display()))?;
+    let path = args.output.clone().unwrap_or_else(|| args.prediction.join("summary.json"));
+    let csv = args.csv.clone().unwrap_or_else(|| path.with_extension("csv"));
+    ensure!(csv != path, "`{}` cannot hold both the summary and the CSV", csv.display());
+    let tolerance = Tolerance::new(args.tolerance)?;
     let references = files(&args.reference, &ending)?;
     ensure!(!references.is_empty(), "`{}` has no file ending in `{ending}`", args.reference.display());
     let compared: Vec<_> = references
         .par_iter()
-        .map(|(name, reference)| compare(reference, &args.prediction.join(name), &labels))
+        .map(|(name, reference)| compare(reference, &args.prediction.join(name), &labels, tolerance))
         .collect();
     let mut cases = Vec::new();
     let mut outcome = Outcome::Done;
@@ -68,15 +87,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     if cases.is_empty() {
         bail!("no case could be compared");
     }
-    let summary = Summary::of(cases, &labels);
-    let path = args.output.clone().unwrap_or_else(|| args.prediction.join("summary.json"));
+    let summary = Summary::of(cases, &labels, Some(SurfaceRule { tolerance_mm: tolerance }));
     atomic_file::write(&path, serde_json::to_string_pretty(&summary)?.as_bytes())?;
+    atomic_file::write(&csv, &table::csv(&summary, &labels)?)?;
     if args.json {
         output::json(&summary)?;
     } else {
-        print(&summary, &labels);
+        table::print(&summary, &labels);
     }
     Ok(outcome)
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let mm: f64 = text.parse().map_err(|_| "expected a number of millimeters".to_owned())?;
+    Tolerance::new(mm).map(Tolerance::mm).map_err(|error| error.to_string())
 }
 
 /// Name → path of every file of `folder` that ends in `ending`, sorted.
@@ -92,35 +116,25 @@ fn files(folder: &Path, ending: &str) -> anyhow::Result<BTreeMap<String, PathBuf
     Ok(files)
 }
 
-fn compare(reference_path: &Path, prediction_path: &Path, labels: &LabelSet) -> anyhow::Result<CaseOverlap> {
+fn compare(
+    reference_path: &Path,
+    prediction_path: &Path,
+    labels: &LabelSet,
+    tolerance: Tolerance,
+) -> anyhow::Result<CaseMetrics> {
     let reference = file::read_labels(reference_path)?;
     let prediction = file::read_labels(prediction_path)?;
     let context = || format!("cannot compare `{}` with its reference", prediction_path.display());
     reference.geometry.same_grid(&prediction.geometry).with_context(context)?;
-    let found = overlaps(&reference.voxels, &prediction.voxels, labels).with_context(context)?;
-    Ok(CaseOverlap {
-        metrics: labels.structures.iter().map(key).zip(found).collect(),
+    let spacing = reference.geometry.spacing();
+    let (reference, prediction) = (reference.voxels, prediction.voxels);
+    let overlaps = overlaps(&reference, &prediction, labels).with_context(context)?;
+    let surfaces = surface_agreements(&reference, &prediction, labels, spacing, tolerance).with_context(context)?;
+    let metrics =
+        overlaps.into_iter().zip(surfaces).map(|(overlap, surface)| Metrics { overlap, surface: Some(surface) });
+    Ok(CaseMetrics {
+        metrics: labels.structures.iter().map(key).zip(metrics).collect(),
         prediction_file: prediction_path.display().to_string(),
         reference_file: reference_path.display().to_string(),
     })
-}
-
-fn print(summary: &Summary, labels: &LabelSet) {
-    let dice = |value: Option<f64>| value.map_or_else(|| format!("{:>10}", "-"), |value| format!("{value:>10.4}"));
-    let width = summary.metric_per_case.iter().map(|case| case_name(case).len()).max().unwrap_or(0).max(4);
-    let names = labels.structures.iter().map(|s| format!("{:>10.10}", s.name)).collect::<Vec<_>>().concat();
-    output::line(format_args!("{:<width$}{names}", "Dice"));
-    for case in &summary.metric_per_case {
-        let cells: String = labels.structures.iter().map(|s| dice(case.metrics[&key(s)].dice)).collect();
-        output::line(format_args!("{:<width$}{cells}", case_name(case)));
-    }
-    let cells: String = labels.structures.iter().map(|s| dice(summary.mean[&key(s)].dice)).collect();
-    output::line(format_args!("{:<width$}{cells}", "mean"));
-    let (n, all) = (summary.metric_per_case.len(), dice(summary.foreground_mean.dice));
-    output::line(format_args!("mean over structures {} (n = {n})", all.trim()));
-}
-
-fn case_name(case: &CaseOverlap) -> &str {
-    let file = case.prediction_file.rsplit('/').next().unwrap_or_default();
-    file.split('.').next().unwrap_or(file)
 }

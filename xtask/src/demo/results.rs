@@ -162,7 +162,7 @@ impl DiceTable {
         let per_case = summary.metric_per_case.into_iter().map(|case| {
             let file = case.prediction_file.rsplit('/').next().unwrap_or_default();
             let name = file.strip_suffix(".nii.gz").unwrap_or(file).to_owned();
-            (name, mean_defined(case.metrics.values().map(|overlap| overlap.dice)))
+            (name, mean_defined(case.metrics.values().map(|metrics| metrics.overlap.dice)))
         });
         let structures = summary.mean.into_iter().map(|(name, overlap)| (name, overlap.dice));
         Ok(Self { per_case: per_case.collect(), structures: structures.collect() })
