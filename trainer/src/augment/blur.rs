@@ -59,11 +59,11 @@ fn kernel(deviation: f64) -> Vec<f32> {
 fn half_width(deviation: f64) -> usize {
     let wanted = deviation * REACH + 0.5;
     // The odd number 2h + 1 next to what is wanted.
-    let mut half = 1;
-    while f64::from(2 * half + 2) <= wanted {
+    let mut half = 1_usize;
+    while (2 * half + 2) as f64 <= wanted {
         half += 1;
     }
-    half as usize
+    half
 }
 
 /// Index along an axis of a voxel that lies up to a kernel's half beyond it.

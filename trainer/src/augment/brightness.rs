@@ -31,6 +31,7 @@ fn narrow(value: f64) -> f32 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "values that are exact in binary")]
 mod tests {
     use nnunet::fold::Fold;
 

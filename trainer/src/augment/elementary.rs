@@ -56,6 +56,7 @@ pub fn sin_cos(turns: f32) -> (f32, f32) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "values that are exact in binary")]
 mod tests {
     use super::*;
 

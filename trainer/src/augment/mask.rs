@@ -11,6 +11,7 @@ pub fn zero_outside(channel: &mut [f32], labels: &[i16]) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "values that are exact in binary")]
 mod tests {
     use super::*;
 

@@ -46,7 +46,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     console::say("\naugmentation, samples per second on one core, the case in memory");
     console::say("| patch | nnU-Net | ours | times as fast |\n|---|---|---|---|");
-    rows.iter().for_each(|row| console::say(row));
+    for row in &rows {
+        console::say(row);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
