@@ -18,10 +18,10 @@ use super::{HeaderError, NiftiError};
 use super::{layout, pair};
 
 /// The most bytes that one byte of a deflate stream can stand for.
-const MAX_EXPANSION: u64 = 1032;
+pub(super) const MAX_EXPANSION: u64 = 1032;
 
 /// First bytes of a gzip member.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub(super) const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads and validates the header, and opens the bytes of the voxels.
 pub(super) fn load(path: &Path) -> Result<(Header, VoxelBytes<'static>), NiftiError> {

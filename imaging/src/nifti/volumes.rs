@@ -21,6 +21,7 @@ use fs_err::File;
 
 use super::header::{self, Placement};
 use super::layout::{self, ByteOrder, Fields, Layout};
+use super::source::{GZIP_MAGIC, MAX_EXPANSION};
 use super::{HeaderError, NiftiError, pair};
 use crate::atomic_file;
 use crate::geometry::NiftiVersion;
@@ -28,14 +29,8 @@ use crate::geometry::NiftiVersion;
 /// Most volumes of a file: nnU-Net numbers channels with four digits.
 const MAX_VOLUMES: i64 = 10_000;
 
-/// The most bytes that one byte of a deflate stream can stand for.
-const MAX_EXPANSION: u64 = 1032;
-
 /// Bytes that pass at a time.
 const BUFFER: usize = 1 << 16;
-
-/// First bytes of a gzip member.
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// A file of one or more volumes, its header read and validated.
 pub struct Volumes {

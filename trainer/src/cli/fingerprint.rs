@@ -1,6 +1,6 @@
 //! `unnunet-train fingerprint`: measures raw data sets.
 
-use crate::cli::planning_args::{DatasetArgs, JobsArgs};
+use crate::cli::planning_args::{DatasetArgs, JobsArgs, MeasureArgs};
 use crate::cli::{Outcome, output, progress};
 use crate::planning::{Measured, Reuse, Workplace};
 use nnunet::fingerprint::Fingerprint;
@@ -15,13 +15,8 @@ use nnunet::fingerprint::Fingerprint;
 pub struct Args {
     #[command(flatten)]
     dataset: DatasetArgs,
-    /// Check the whole data set before measuring, as `verify-dataset` does, and stop if it has errors. Without it,
-    /// measuring stops at the first case that cannot be used.
-    #[arg(long)]
-    verify_dataset_integrity: bool,
-    /// Measure again even what has not changed.
-    #[arg(long)]
-    clean: bool,
+    #[command(flatten)]
+    measure: MeasureArgs,
     #[command(flatten)]
     jobs: JobsArgs,
 }
@@ -33,11 +28,9 @@ pub struct Args {
 /// If a case cannot be read or measured.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     args.jobs.start()?;
-    if args.verify_dataset_integrity {
-        args.dataset.verify()?;
-    }
+    args.measure.verify(&args.dataset)?;
     args.dataset.each(|workplace| {
-        measure(workplace, if args.clean { Reuse::Never } else { Reuse::Unchanged })?;
+        measure(workplace, args.measure.reuse())?;
         Ok(Outcome::Done)
     })
 }

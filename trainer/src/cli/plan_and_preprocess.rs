@@ -1,9 +1,9 @@
 //! `unnunet-train plan-and-preprocess`: from raw data sets to plans and preprocessed cases in one go.
 
-use crate::cli::planning_args::{DatasetArgs, JobsArgs, PlanArgs};
+use crate::cli::planning_args::{DatasetArgs, JobsArgs, MeasureArgs, PlanArgs};
 use crate::cli::split_args::SplitArgs;
 use crate::cli::{Outcome, fingerprint, plan, preprocess};
-use crate::planning::{Reuse, Workplace, configurations};
+use crate::planning::{Workplace, configurations};
 
 /// Measures and plans data sets as nnU-Net does, and preprocesses their training cases.
 ///
@@ -22,13 +22,8 @@ pub struct Args {
     /// Only measure and plan.
     #[arg(long)]
     no_preprocess: bool,
-    /// Check the whole data set before planning, as `verify-dataset` does, and stop if it has errors. Without it,
-    /// planning stops at the first case that cannot be used.
-    #[arg(long)]
-    verify_dataset_integrity: bool,
-    /// Measure again even what has not changed.
-    #[arg(long)]
-    clean: bool,
+    #[command(flatten)]
+    measure: MeasureArgs,
     #[command(flatten)]
     plan: PlanArgs,
     #[command(flatten)]
@@ -45,17 +40,14 @@ pub struct Args {
 /// [`Outcome::SomeFailed`].
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     args.jobs.start()?;
-    if args.verify_dataset_integrity {
-        args.dataset.verify()?;
-    }
+    args.measure.verify(&args.dataset)?;
     args.dataset.each(|workplace| one(args, workplace))
 }
 
 fn one(args: &Args, workplace: &Workplace) -> anyhow::Result<Outcome> {
-    let reuse = if args.clean { Reuse::Never } else { Reuse::Unchanged };
     // Splits that cannot be made are worth knowing before the cases are measured.
     let splits = args.splits.of(&workplace.raw, &workplace.folder)?;
-    let fingerprint = fingerprint::measure(workplace, reuse)?;
+    let fingerprint = fingerprint::measure(workplace, args.measure.reuse())?;
     let plans = plan::make(workplace, &fingerprint, &args.plan)?;
     workplace.write_splits(&splits)?;
     if args.no_preprocess {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use nnunet::planner::{PlanOptions, Preset};
 
 use crate::cli::{Outcome, folders, verify_dataset};
-use crate::planning::Workplace;
+use crate::planning::{Reuse, Workplace};
 
 /// Which data sets, and where.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,6 +47,34 @@ impl DatasetArgs {
             }
         }
         Ok(outcome)
+    }
+}
+
+/// How data sets are measured.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct MeasureArgs {
+    /// Check the whole data set before measuring, as `verify-dataset` does, and stop if it has errors. Without it,
+    /// measuring stops at the first case that cannot be used.
+    #[arg(long)]
+    verify_dataset_integrity: bool,
+    /// Measure again even what has not changed.
+    #[arg(long)]
+    clean: bool,
+}
+
+impl MeasureArgs {
+    /// Checks the data sets if that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`DatasetArgs::verify`].
+    pub fn verify(self, datasets: &DatasetArgs) -> anyhow::Result<()> {
+        if self.verify_dataset_integrity { datasets.verify() } else { Ok(()) }
+    }
+
+    /// Whether a fingerprint that is there may be taken.
+    pub fn reuse(self) -> Reuse {
+        if self.clean { Reuse::Never } else { Reuse::Unchanged }
     }
 }
 
