@@ -15,9 +15,11 @@ pub mod file;
 pub mod geometry;
 pub mod nifti;
 pub mod orientation;
+mod range;
 pub mod raster;
 pub mod resample;
 pub mod volume;
 
 pub use geometry::{Dimensionality, Geometry, GridMismatch, Spacing, SpacingError};
+pub use range::range;
 pub use volume::{Image, Volume};

@@ -20,11 +20,12 @@ mod kernel;
 mod labels;
 mod prefilter;
 
-use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Zip};
+use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Zip};
 use rayon::prelude::*;
 
 use crate::Spacing;
-use axis::resample_axis;
+use crate::range::{plane_range, range};
+use axis::{AxisKernel, resample_axis};
 pub use labels::resample_labels;
 
 /// A voxel extent more than this many times another makes a grid anisotropic.
@@ -140,7 +141,7 @@ pub fn resample_channel(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'
     }
     along(source, target.view_mut(), plan, &[0, 1, 2], plan.order);
     if plan.order == SplineOrder::Cubic && plan.from != plan.to {
-        let (low, high) = par_range(source);
+        let (low, high) = range(source);
         Zip::from(target).par_for_each(|value| *value = value.clamp(low, high));
     }
 }
@@ -169,7 +170,7 @@ fn in_plane_clipped(
     if plan.order == SplineOrder::Cubic {
         let slices = source.axis_iter(Axis(coarse)).into_par_iter();
         slices.zip(target.axis_iter_mut(Axis(coarse))).for_each(|(source, mut slice)| {
-            let (low, high) = range(source.iter());
+            let (low, high) = plane_range(source);
             slice.mapv_inplace(|value| value.clamp(low, high));
         });
     }
@@ -186,31 +187,45 @@ fn along(
 ) {
     let mut axes: Vec<usize> = axes.iter().copied().filter(|&axis| plan.from[axis] != plan.to[axis]).collect();
     axes.sort_by(|&a, &b| (plan.to[a] * plan.from[b]).cmp(&(plan.to[b] * plan.from[a])));
-    let Some((last, first)) = axes.split_last() else {
-        Zip::from(&mut target).and(source).par_for_each(|copy, &value| *copy = value);
-        return;
-    };
-    let mut partly: Option<Array3<f32>> = None;
-    for &axis in first {
-        let source = partly.as_ref().map_or(source, |partly| partly.view());
-        let mut shape = source.raw_dim();
-        shape[axis] = plan.to[axis];
-        let mut resampled = Array3::zeros(shape);
-        resample_axis(source, resampled.view_mut(), axis, order);
-        partly = Some(resampled);
+    match axes[..] {
+        [] => Zip::from(&mut target).and(source).par_for_each(|copy, &value| *copy = value),
+        [only] => resample_axis(source, target, only, order),
+        [first @ (1 | 2), second @ (1 | 2)] => in_planes(source, target, [first, second], order),
+        [first @ (1 | 2), second @ (1 | 2), last] => {
+            let mut planes = Array3::zeros((plan.from[0], plan.to[1], plan.to[2]));
+            in_planes(source, planes.view_mut(), [first, second], order);
+            resample_axis(planes.view(), target, last, order);
+        }
+        [first, ..] => {
+            let mut shape = source.raw_dim();
+            shape[first] = plan.to[first];
+            let mut partly = Array3::zeros(shape);
+            resample_axis(source, partly.view_mut(), first, order);
+            let mut from = plan.from;
+            from[first] = plan.to[first];
+            along(partly.view(), target, &ResamplePlan { from, ..*plan }, &axes, order);
+        }
     }
-    resample_axis(partly.as_ref().map_or(source, |partly| partly.view()), target, *last, order);
 }
 
-/// Least and largest value, slice by slice on all threads.
-fn par_range(values: ArrayView3<'_, f32>) -> (f32, f32) {
-    let wider = |a: (f32, f32), b: (f32, f32)| (a.0.min(b.0), a.1.max(b.1));
-    let slices = values.axis_iter(Axis(0)).into_par_iter();
-    slices.map(|slice| range(slice.iter())).reduce(|| (f32::INFINITY, f32::NEG_INFINITY), wider)
-}
-
-fn range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
-    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)))
+/// Resamples the slices along y and x, in the order given, one axis after the
+/// other while the slice is in cache.
+fn in_planes(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'_, f32>, axes: [usize; 2], order: SplineOrder) {
+    let (_, y, x) = source.dim();
+    let (_, to_y, to_x) = target.dim();
+    let (columns, rows) = (AxisKernel::new(order, y, to_y), AxisKernel::new(order, x, to_x));
+    let between = if axes == [1, 2] { (to_y, x) } else { (y, to_x) };
+    let slices = source.axis_iter(Axis(0)).into_par_iter().zip(target.axis_iter_mut(Axis(0)));
+    let buffers = || (Array2::zeros(between), Vec::new());
+    slices.for_each_init(buffers, |(partly, line), (source, target)| {
+        if axes == [1, 2] {
+            columns.along_columns(source, partly.view_mut(), line);
+            rows.along_rows(partly.view(), target, line);
+        } else {
+            rows.along_rows(source, partly.view_mut(), line);
+            columns.along_columns(partly.view(), target, line);
+        }
+    });
 }
 
 #[cfg(test)]

@@ -18,9 +18,6 @@ use crate::Geometry;
 /// like any other.
 pub fn scan(path: &Path, visit: &mut dyn FnMut(usize, f64)) -> Result<Geometry, NiftiError> {
     let (header, bytes) = source::load(path)?;
-    voxels::decode(&header, bytes, |index, value| {
-        visit(index, value);
-        Ok(())
-    })?;
+    voxels::visit(&header, bytes, visit)?;
     Ok(header.geometry)
 }

@@ -3,7 +3,10 @@
 //! The crate `nifti` turns bytes into numbers of the declared type. Scaling
 //! is done in `f64` and rounded once, as nibabel and ITK do. Bytes come in
 //! chunks that stay in cache, so that the result is the only thing in memory
-//! that is as large as the volume.
+//! that is as large as the volume. A chunk is converted whole and only then
+//! asked whether every value was fit, which the compiler can do for many
+//! voxels at a time; which one was not is looked for when it is known to be
+//! there.
 
 use std::io;
 
@@ -15,90 +18,135 @@ use super::source::VoxelBytes;
 use super::{NiftiError, VoxelError, at};
 
 /// Voxels that are decoded at a time.
-const CHUNK: u16 = 1 << 14;
+const CHUNK: u16 = 1 << 13;
 
 /// Intensities in file order, every one finite.
 pub(super) fn intensities(header: &Header, bytes: VoxelBytes<'_>) -> Result<Vec<f32>, NiftiError> {
-    decode(header, bytes, |index, value| {
-        #[expect(clippy::cast_possible_truncation, reason = "the image is kept in f32")]
-        let intensity = value as f32;
-        if intensity.is_finite() {
-            Ok(intensity)
-        } else {
-            Err(VoxelError::NotFinite { voxel: voxel(header, index), value })
-        }
-    })
+    #[expect(clippy::cast_possible_truncation, reason = "the image is kept in f32")]
+    let convert = |value: f64| (value as f32, (value as f32).is_finite());
+    collect(header, bytes, convert, |voxel, value| VoxelError::NotFinite { voxel, value })
 }
 
 /// Labels in file order. A value counts as whole if it is so in `f32`, for a
 /// scaled label need not be exact in `f64`.
 pub(super) fn labels(header: &Header, bytes: VoxelBytes<'_>) -> Result<Vec<u8>, NiftiError> {
-    decode(header, bytes, |index, value| {
-        #[expect(clippy::cast_possible_truncation, reason = "rounds to the nearest f32")]
-        let single = value as f32;
-        if single.fract() == 0.0 && (0.0..=255.0).contains(&single) {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "a whole number from 0 to 255, checked above"
-            )]
-            Ok(single as u8)
-        } else {
-            Err(VoxelError::NotALabel { voxel: voxel(header, index), value })
-        }
-    })
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is compared")]
+    #[expect(clippy::float_cmp, reason = "only a whole number from 0 to 255 comes back as it was")]
+    let convert = |value: f64| {
+        let label = value as f32 as u8;
+        (label, f32::from(label) == value as f32)
+    };
+    collect(header, bytes, convert, |voxel, value| VoxelError::NotALabel { voxel, value })
 }
 
-fn voxel(header: &Header, index: usize) -> [usize; 3] {
-    let [_, y, x] = header.geometry.shape();
-    [index / (y * x), index / x % y, index % x]
-}
-
-/// Decodes, scales, and hands each value with its index to `convert`.
-pub(super) fn decode<T>(
+/// Hands every value, scaled, to `visit` with its index in file order.
+pub(super) fn visit(
     header: &Header,
     bytes: VoxelBytes<'_>,
-    convert: impl FnMut(usize, f64) -> Result<T, VoxelError>,
+    visit: &mut dyn FnMut(usize, f64),
+) -> Result<(), NiftiError> {
+    decode(header, bytes, &mut Visit { n_seen: 0, visit })
+}
+
+fn collect<T>(
+    header: &Header,
+    bytes: VoxelBytes<'_>,
+    convert: impl Fn(f64) -> (T, bool),
+    refuse: fn([usize; 3], f64) -> VoxelError,
 ) -> Result<Vec<T>, NiftiError> {
-    match header.datatype {
-        NiftiType::Uint8 => convert_all::<u8, T>(header, bytes, f64::from, convert),
-        NiftiType::Int8 => convert_all::<i8, T>(header, bytes, f64::from, convert),
-        NiftiType::Uint16 => convert_all::<u16, T>(header, bytes, f64::from, convert),
-        NiftiType::Int16 => convert_all::<i16, T>(header, bytes, f64::from, convert),
-        NiftiType::Uint32 => convert_all::<u32, T>(header, bytes, f64::from, convert),
-        NiftiType::Int32 => convert_all::<i32, T>(header, bytes, f64::from, convert),
-        NiftiType::Uint64 => convert_all::<u64, T>(header, bytes, |v| v as f64, convert),
-        NiftiType::Int64 => convert_all::<i64, T>(header, bytes, |v| v as f64, convert),
-        NiftiType::Float64 => convert_all::<f64, T>(header, bytes, |v| v, convert),
-        _ => convert_all::<f32, T>(header, bytes, f64::from, convert),
+    let [z, y, x] = header.geometry.shape();
+    let mut values = Vec::new();
+    values
+        .try_reserve_exact(z * y * x)
+        .map_err(|_| NiftiError::Read { path: bytes.path().to_owned(), source: io::ErrorKind::OutOfMemory.into() })?;
+    let voxel = |index: usize| [index / (y * x), index / x % y, index % x];
+    let mut collect = Collect { values, convert, refuse: |index, value| refuse(voxel(index), value) };
+    decode(header, bytes, &mut collect)?;
+    Ok(collect.values)
+}
+
+/// What becomes of the values, chunk by chunk in file order.
+trait Sink {
+    /// Takes stored numbers; `real` gives the value of one.
+    fn take<E: Copy>(&mut self, stored: &[E], real: impl Fn(E) -> f64) -> Result<(), VoxelError>;
+}
+
+/// Converts and keeps all values; the conversion also says whether a value is fit.
+struct Collect<T, C, R> {
+    values: Vec<T>,
+    convert: C,
+    refuse: R,
+}
+
+impl<T, C: Fn(f64) -> (T, bool), R: Fn(usize, f64) -> VoxelError> Sink for Collect<T, C, R> {
+    fn take<E: Copy>(&mut self, stored: &[E], real: impl Fn(E) -> f64) -> Result<(), VoxelError> {
+        let mut all_fit = true;
+        let n_before = self.values.len();
+        self.values.extend(stored.iter().map(|&stored| {
+            let (value, is_fit) = (self.convert)(real(stored));
+            all_fit &= is_fit;
+            value
+        }));
+        if all_fit {
+            return Ok(());
+        }
+        let mut reals = stored.iter().map(|&stored| real(stored)).enumerate();
+        let unfit = reals.find(|&(_, value)| !(self.convert)(value).1);
+        unfit.map_or(Ok(()), |(index, value)| Err((self.refuse)(n_before + index, value)))
     }
 }
 
-fn convert_all<E: DataElement, T>(
+struct Visit<'a> {
+    n_seen: usize,
+    visit: &'a mut dyn FnMut(usize, f64),
+}
+
+impl Sink for Visit<'_> {
+    fn take<E: Copy>(&mut self, stored: &[E], real: impl Fn(E) -> f64) -> Result<(), VoxelError> {
+        for &stored in stored {
+            (self.visit)(self.n_seen, real(stored));
+            self.n_seen += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Decodes and hands all values to the sink.
+fn decode(header: &Header, bytes: VoxelBytes<'_>, sink: &mut impl Sink) -> Result<(), NiftiError> {
+    match header.datatype {
+        NiftiType::Uint8 => decode_as::<u8>(header, bytes, f64::from, sink),
+        NiftiType::Int8 => decode_as::<i8>(header, bytes, f64::from, sink),
+        NiftiType::Uint16 => decode_as::<u16>(header, bytes, f64::from, sink),
+        NiftiType::Int16 => decode_as::<i16>(header, bytes, f64::from, sink),
+        NiftiType::Uint32 => decode_as::<u32>(header, bytes, f64::from, sink),
+        NiftiType::Int32 => decode_as::<i32>(header, bytes, f64::from, sink),
+        NiftiType::Uint64 => decode_as::<u64>(header, bytes, |v| v as f64, sink),
+        NiftiType::Int64 => decode_as::<i64>(header, bytes, |v| v as f64, sink),
+        NiftiType::Float64 => decode_as::<f64>(header, bytes, |v| v, sink),
+        _ => decode_as::<f32>(header, bytes, f64::from, sink),
+    }
+}
+
+fn decode_as<E: DataElement + Copy>(
     header: &Header,
     mut bytes: VoxelBytes<'_>,
     to_real: impl Fn(E) -> f64,
-    mut convert: impl FnMut(usize, f64) -> Result<T, VoxelError>,
-) -> Result<Vec<T>, NiftiError> {
-    let n_voxels: usize = header.geometry.shape().iter().product();
-    let mut converted = Vec::new();
-    converted
-        .try_reserve_exact(n_voxels)
-        .map_err(|_| NiftiError::Read { path: bytes.path().to_owned(), source: io::ErrorKind::OutOfMemory.into() })?;
-    while converted.len() < n_voxels {
-        let n = u16::try_from(n_voxels - converted.len()).map_or(CHUNK, |left| left.min(CHUNK));
+    sink: &mut impl Sink,
+) -> Result<(), NiftiError> {
+    let mut n_left: usize = header.geometry.shape().iter().product();
+    while n_left > 0 {
+        let n = u16::try_from(n_left).map_or(CHUNK, |left| left.min(CHUNK));
         let chunk = bytes.next(usize::from(n) * size_of::<E>())?;
         let failed = |source| at(bytes.path(), source);
         let stored: Vec<E> = stored_values(header, n, chunk).map_err(|source| failed(VoxelError::Decode { source }))?;
-        for value in stored {
-            let value = match header.scale {
-                Scale::Identity => to_real(value),
-                Scale::Linear { slope, intercept } => slope * to_real(value) + intercept,
-            };
-            converted.push(convert(converted.len(), value).map_err(failed)?);
-        }
+        let taken = match header.scale {
+            Scale::Identity => sink.take(&stored, &to_real),
+            Scale::Linear { slope, intercept } => sink.take(&stored, |value| slope * to_real(value) + intercept),
+        };
+        taken.map_err(failed)?;
+        n_left -= usize::from(n);
     }
-    Ok(converted)
+    Ok(())
 }
 
 /// `n` values in file order, in the declared type, not scaled.

@@ -1,9 +1,10 @@
 //! Resampling along one axis of a volume.
 //!
 //! The volume is cut into bundles of neighboring lines along the axis; a
-//! bundle is one task of the thread pool and runs through small buffers that
-//! stay in cache, with the lines side by side so that the compiler can use
-//! vector instructions.
+//! bundle runs through small buffers that stay in cache, with the lines side
+//! by side so that the compiler can use vector instructions. A line along x
+//! is contiguous, and a bundle of such lines is turned in small blocks on its
+//! way in and out.
 
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
@@ -20,117 +21,138 @@ pub(super) fn resample_axis(
     axis: usize,
     order: SplineOrder,
 ) {
-    let (n_in, extent) = (source.len_of(Axis(axis)), target.len_of(Axis(axis)));
-    // A bundle is [position along the axis, line]; lines neighbor in x where possible.
+    let kernel = AxisKernel::new(order, source.len_of(Axis(axis)), target.len_of(Axis(axis)));
+    // In planes that hold the axis; it lies first in them, or last if it is x.
     let across = usize::from(axis == 0);
-    let sources = source.axis_iter(Axis(across)).flat_map(|plane| bundles(plane, axis));
-    let tasks = target.axis_iter_mut(Axis(across)).flat_map(|plane| bundles_mut(plane, axis)).zip(sources);
-    let tasks = tasks.collect::<Vec<_>>().into_par_iter();
-    match order {
-        SplineOrder::Nearest => {
-            let picks = kernel::nearest(n_in, extent);
-            tasks.for_each(|(target, source)| pick(source, target, &picks));
-        }
-        SplineOrder::Linear => {
-            let taps = kernel::linear(n_in, extent);
-            tasks.for_each_init(Vec::new, |line, (target, source)| linear(source, target, &taps, line));
-        }
-        SplineOrder::Cubic => {
-            let taps = kernel::cubic(n_in, extent, PADDING);
-            tasks.for_each_init(Vec::new, |line, (target, source)| cubic(source, target, &taps, line));
-        }
-    }
+    let planes = target.axis_iter_mut(Axis(across)).into_par_iter().zip(source.axis_iter(Axis(across)));
+    planes.for_each_init(Vec::new, |line, (target, source)| {
+        if axis == X { kernel.along_rows(source, target, line) } else { kernel.along_columns(source, target, line) }
+    });
 }
 
 /// x, the only axis that lies last in its plane.
 const X: usize = 2;
 
-/// Cuts a plane into bundles `[position along axis, line]` of [`LANES`] lines.
-fn bundles(plane: ArrayView2<'_, f32>, axis: usize) -> Vec<ArrayView2<'_, f32>> {
-    let plane = if axis == X { plane.reversed_axes() } else { plane };
-    let mut rest = plane;
-    let mut bundles = Vec::with_capacity(rest.ncols().div_ceil(LANES));
-    while rest.ncols() > LANES {
-        let (bundle, others) = rest.split_at(Axis(1), LANES);
-        bundles.push(bundle);
-        rest = others;
-    }
-    bundles.push(rest);
-    bundles
+/// A bundle of lines, position by position.
+pub(super) type Line = Vec<[f64; LANES]>;
+
+/// How lines of one length become lines of another.
+pub(super) enum AxisKernel {
+    Nearest(Vec<usize>),
+    Linear(Vec<LinearTap>),
+    Cubic(Vec<CubicTap>),
 }
 
-/// As [`bundles`], to be written to.
-fn bundles_mut(plane: ArrayViewMut2<'_, f32>, axis: usize) -> Vec<ArrayViewMut2<'_, f32>> {
-    let plane = if axis == X { plane.reversed_axes() } else { plane };
-    let mut rest = plane;
-    let mut bundles = Vec::with_capacity(rest.ncols().div_ceil(LANES));
-    while rest.ncols() > LANES {
-        let (bundle, others) = rest.split_at(Axis(1), LANES);
-        bundles.push(bundle);
-        rest = others;
-    }
-    bundles.push(rest);
-    bundles
-}
-
-fn pick(source: ArrayView2<'_, f32>, mut target: ArrayViewMut2<'_, f32>, picks: &[usize]) {
-    for (mut row, &index) in target.outer_iter_mut().zip(picks) {
-        row.assign(&source.row(index));
-    }
-}
-
-fn linear(
-    source: ArrayView2<'_, f32>,
-    target: ArrayViewMut2<'_, f32>,
-    taps: &[LinearTap],
-    line: &mut Vec<[f64; LANES]>,
-) {
-    gather(source, 0, line);
-    scatter(target, taps, |tap, row| {
-        let [low, high] = tap.indices.map(|index| &line[index]);
-        for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
-            *value = tap.weights[0] * low + tap.weights[1] * high;
+impl AxisKernel {
+    /// For lines of `n_in` voxels that get `n_out`.
+    pub(super) fn new(order: SplineOrder, n_in: usize, n_out: usize) -> Self {
+        match order {
+            SplineOrder::Nearest => Self::Nearest(kernel::nearest(n_in, n_out)),
+            SplineOrder::Linear => Self::Linear(kernel::linear(n_in, n_out)),
+            SplineOrder::Cubic => Self::Cubic(kernel::cubic(n_in, n_out, PADDING)),
         }
-    });
-}
+    }
 
-fn cubic(source: ArrayView2<'_, f32>, target: ArrayViewMut2<'_, f32>, taps: &[CubicTap], line: &mut Vec<[f64; LANES]>) {
-    gather(source, PADDING, line);
-    prefilter::to_coefficients(line);
-    scatter(target, taps, |tap, row| {
-        let around = &line[tap.start..tap.start + 4];
-        let [a, b, c, d] = tap.weights;
-        for (lane, value) in row.iter_mut().enumerate() {
-            *value = a * around[0][lane] + b * around[1][lane] + c * around[2][lane] + d * around[3][lane];
+    /// Resamples the columns of a plane.
+    pub(super) fn along_columns(
+        &self,
+        source: ArrayView2<'_, f32>,
+        mut target: ArrayViewMut2<'_, f32>,
+        line: &mut Line,
+    ) {
+        let sources = source.axis_chunks_iter(Axis(1), LANES);
+        for (target, source) in target.axis_chunks_iter_mut(Axis(1), LANES).zip(sources) {
+            self.bundle(source, target, line);
         }
-    });
+    }
+
+    /// Resamples the rows of a plane.
+    pub(super) fn along_rows(&self, source: ArrayView2<'_, f32>, target: ArrayViewMut2<'_, f32>, line: &mut Line) {
+        self.along_columns(source.reversed_axes(), target.reversed_axes(), line);
+    }
+
+    /// Resamples up to [`LANES`] lines `[position, line]`.
+    fn bundle(&self, source: ArrayView2<'_, f32>, mut target: ArrayViewMut2<'_, f32>, line: &mut Line) {
+        match self {
+            Self::Nearest(picks) => {
+                for (mut row, &index) in target.outer_iter_mut().zip(picks) {
+                    row.assign(&source.row(index));
+                }
+            }
+            Self::Linear(taps) => {
+                gather(source, 0, line);
+                scatter(target, taps, |tap, row| {
+                    let [low, high] = tap.indices.map(|index| &line[index]);
+                    for ((value, low), high) in row.iter_mut().zip(low).zip(high) {
+                        *value = tap.weights[0] * low + tap.weights[1] * high;
+                    }
+                });
+            }
+            Self::Cubic(taps) => {
+                gather(source, PADDING, line);
+                prefilter::to_coefficients(line);
+                scatter(target, taps, |tap, row| {
+                    let [before, low, high, after] = std::array::from_fn(|i| &line[tap.start + i]);
+                    let [a, b, c, d] = tap.weights;
+                    for (lane, value) in row.iter_mut().enumerate() {
+                        *value = a * before[lane] + b * low[lane] + c * high[lane] + d * after[lane];
+                    }
+                });
+            }
+        }
+    }
 }
 
 /// Copies a bundle into `line`, with `padding` copies of its edges.
-fn gather(source: ArrayView2<'_, f32>, padding: usize, line: &mut Vec<[f64; LANES]>) {
+fn gather(source: ArrayView2<'_, f32>, padding: usize, line: &mut Line) {
     line.clear();
     line.resize(source.nrows() + 2 * padding, [0.0; LANES]);
-    for (row, values) in line[padding..].iter_mut().zip(source.outer_iter()) {
-        for (lane, &value) in row.iter_mut().zip(values.iter()) {
-            *lane = f64::from(value);
+    let end = line.len() - padding;
+    let inner = &mut line[padding..end];
+    if source.ncols() == LANES && source.strides()[0] == 1 {
+        for (lane, values) in source.columns().into_iter().enumerate() {
+            for (row, &value) in inner.iter_mut().zip(values.to_slice().unwrap_or_default()) {
+                row[lane] = f64::from(value);
+            }
+        }
+    } else {
+        for (row, values) in inner.iter_mut().zip(source.outer_iter()) {
+            match values.to_slice().and_then(|values| values.first_chunk()) {
+                Some(values) => *row = values.map(f64::from),
+                None => row.iter_mut().zip(values.iter()).for_each(|(lane, &value)| *lane = f64::from(value)),
+            }
         }
     }
-    let (first, last) = (line[padding], line[padding + source.nrows() - 1]);
+    let (first, last) = (line[padding], line[end - 1]);
     line[..padding].fill(first);
-    let end = line.len() - padding;
     line[end..].fill(last);
 }
 
+/// Rows that are turned at a time on the way to lines along x.
+const BLOCK: usize = 16;
+
 /// Fills each row of a bundle from its tap.
+#[expect(clippy::cast_possible_truncation, reason = "voxels are kept in f32")]
 fn scatter<T>(mut target: ArrayViewMut2<'_, f32>, taps: &[T], fill: impl Fn(&T, &mut [f64; LANES])) {
     let mut values = [0.0; LANES];
-    for (mut row, tap) in target.outer_iter_mut().zip(taps) {
-        fill(tap, &mut values);
-        for (voxel, &value) in row.iter_mut().zip(&values) {
-            #[expect(clippy::cast_possible_truncation, reason = "voxels are kept in f32")]
-            {
-                *voxel = value as f32;
+    if target.ncols() < LANES || target.strides()[0] != 1 {
+        for (mut row, tap) in target.outer_iter_mut().zip(taps) {
+            fill(tap, &mut values);
+            match row.as_slice_mut().and_then(|row| row.first_chunk_mut()) {
+                Some(row) => *row = values.map(|value| value as f32),
+                None => row.iter_mut().zip(&values).for_each(|(voxel, &value)| *voxel = value as f32),
             }
+        }
+        return;
+    }
+    let mut block = [[0.0_f32; LANES]; BLOCK];
+    for (mut target, taps) in target.axis_chunks_iter_mut(Axis(0), BLOCK).zip(taps.chunks(BLOCK)) {
+        for (row, tap) in block.iter_mut().zip(taps) {
+            fill(tap, &mut values);
+            *row = values.map(|value| value as f32);
+        }
+        for (lane, mut column) in target.columns_mut().into_iter().enumerate() {
+            column.iter_mut().zip(&block).for_each(|(voxel, row)| *voxel = row[lane]);
         }
     }
 }
