@@ -1,16 +1,14 @@
-//! Cropping to the nonzero region, and the mask of that region.
+//! Cropping to the nonzero region.
 //!
 //! Scanners and skull-stripping leave margins of exact zeros. They are cut off before anything else, and remembered,
 //! so that a prediction can be put back. Follows nnU-Net's `crop_to_nonzero`: a voxel counts if any channel is not
-//! zero, and zeros enclosed by such voxels (six neighbors) count as well.
+//! zero. Zeros inside of the box are looked at later, where a mask is needed.
 
 use std::ops::Range;
 
-use ndarray::{Array3, ArrayView3, ArrayView4, Axis, Zip};
+use ndarray::{ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-
-use crate::holes::fill_holes;
 
 /// Part of a grid: from `start` up to, not including, `end`, in voxels along each array axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,21 +86,10 @@ fn bounds_of_plane(plane: &ArrayView3<'_, f32>) -> Option<PlaneBounds> {
     (bounds.end[0] > 0).then_some(bounds)
 }
 
-/// True where any channel of `[channel, a, b, c]` is not zero, or the zeros are enclosed.
-pub fn nonzero_mask(voxels: &ArrayView4<'_, f32>) -> Array3<bool> {
-    let (_, a, b, c) = voxels.dim();
-    let mut mask = Array3::from_elem((a, b, c), false);
-    for channel in voxels.outer_iter() {
-        Zip::from(&mut mask).and(channel).par_for_each(|mask, &value| *mask |= value != 0.0);
-    }
-    fill_holes(&mut mask);
-    mask
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array4, array};
+    use ndarray::Array4;
 
     fn rows(rows: &[&[u8]]) -> Array4<f32> {
         Array4::from_shape_fn((1, 1, rows.len(), rows[0].len()), |(_, _, y, x)| f32::from(rows[y][x]))
@@ -128,18 +115,5 @@ mod tests {
         let mut image = Array4::zeros((2, 1, 1, 3));
         image[[1, 0, 0, 2]] = -1.0;
         check(&image, [0, 0, 2], [1, 1, 3]);
-    }
-
-    #[test]
-    fn enclosed_zeros_belong_to_the_mask_and_open_ones_do_not() {
-        // In a volume of one slice everything touches the border along z, so holes need three slices.
-        let mut image = Array4::from_elem((1, 3, 3, 4), 1.0);
-        image[[0, 1, 1, 1]] = 0.0;
-        image[[0, 1, 1, 2]] = 0.0;
-        assert!(nonzero_mask(&image.view()).iter().all(|&inside| inside));
-        image[[0, 1, 1, 3]] = 0.0;
-        let mask = nonzero_mask(&image.view());
-        assert_eq!(mask.index_axis(Axis(0), 1).row(1), array![true, false, false, false]);
-        assert_eq!(mask.iter().filter(|&&inside| !inside).count(), 3);
     }
 }

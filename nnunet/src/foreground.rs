@@ -5,7 +5,7 @@
 //! voxels of one structure after the other, and the first of each permutation are taken. Departs from it by keeping
 //! them in the order of the array, which changes no later draw's distribution, and by walking the labels only once.
 
-use ndarray::Array3;
+use ndarray::{Array3, ArrayView1};
 
 use crate::dataset::LabelSet;
 use crate::mt19937::Mt19937;
@@ -50,9 +50,10 @@ pub fn structures(labels: &LabelSet) -> Vec<Vec<i16>> {
 /// If there are 2³² voxels or more.
 pub fn locations(labels: &Array3<i16>, structures: &[Vec<i16>]) -> Vec<Locations> {
     let mut counts = [0_usize; N_LABELS];
-    for &label in labels {
-        if let Some(count) = place(label).and_then(|place| counts.get_mut(place)) {
-            *count += 1;
+    for row in labels.rows() {
+        match constant(&row) {
+            Some(label) => place(label).into_iter().for_each(|place| counts[place] += row.len()),
+            None => row.iter().filter_map(|&label| place(label)).for_each(|place| counts[place] += 1),
         }
     }
     let mut random = Mt19937::new(SEED);
@@ -67,6 +68,10 @@ pub fn locations(labels: &Array3<i16>, structures: &[Vec<i16>]) -> Vec<Locations
     let narrow = |extent: usize| u32::try_from(extent).expect("a volume's extents fit into 32 bits");
     for (z, plane) in labels.outer_iter().enumerate() {
         for (y, row) in plane.outer_iter().enumerate() {
+            let is_wanted = |label| place(label).is_some_and(|place| !wanted[place].is_empty());
+            if constant(&row).is_some_and(|label| !is_wanted(label)) {
+                continue;
+            }
             for (x, &label) in row.iter().enumerate() {
                 let Some(place) = place(label).filter(|&place| !wanted[place].is_empty()) else { continue };
                 for &number in &wanted[place] {
@@ -77,6 +82,17 @@ pub fn locations(labels: &Array3<i16>, structures: &[Vec<i16>]) -> Vec<Locations
         }
     }
     draws.into_iter().map(|draw| draw.found).collect()
+}
+
+/// The label of a row that has only one, as most have.
+fn constant(row: &ArrayView1<'_, i16>) -> Option<i16> {
+    let (&first, labels) = (row.first()?, row.to_slice()?);
+    // Without a way out, so that many labels are compared at a time.
+    let mut others = false;
+    for &label in labels {
+        others |= label != first;
+    }
+    (!others).then_some(first)
 }
 
 /// Place of a label in a table; `None` for a label that no file can hold.

@@ -4,7 +4,7 @@
 //! adds in `f32`; the voxels themselves are subtracted and divided in `f32`, as there. Planes are summed by all threads
 //! of the current pool and added in their order, so the number of threads does not change a bit.
 
-use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3, Axis, Zip};
+use ndarray::{Array3, ArrayView1, ArrayView2, ArrayView3, ArrayViewMut3, Axis, Zip, s};
 use rayon::prelude::*;
 
 use crate::plans::{IntensityProperties, Normalization};
@@ -61,17 +61,46 @@ fn moments(channel: &ArrayView3<'_, f32>, mask: Option<&Array3<bool>>) -> (f32, 
     (mean as f32, ((squares / n).sqrt() as f32).max(EPSILON))
 }
 
-/// Number of voxels inside the mask, and the sum of `term` over them.
+/// Values that are summed side by side, so that no addition waits for the one before.
+const LANES: usize = 8;
+
+/// Number of voxels inside the mask, and the sum of `term` over them. Rows are summed in lanes, then plane by plane, so
+/// that the sum does not depend on the number of threads.
 fn total(channel: &ArrayView3<'_, f32>, mask: Option<&Array3<bool>>, term: impl Fn(f64) -> f64 + Sync) -> (u64, f64) {
-    let of_plane = |(index, plane): (usize, ArrayView2<'_, f32>)| match mask {
-        None => (plane.len() as u64, plane.iter().map(|&value| term(f64::from(value))).sum()),
-        Some(mask) => {
-            let inside = plane.iter().zip(mask.index_axis(Axis(0), index)).filter(|(_, inside)| **inside);
-            inside.fold((0, 0.0), |(n, sum), (&value, _)| (n + 1, sum + term(f64::from(value))))
+    let of_row = |row: ArrayView1<'_, f32>, mask: Option<ArrayView1<'_, bool>>| {
+        let (row, mask) = (row.as_standard_layout(), mask.as_ref().map(|mask| mask.as_standard_layout()));
+        let values = row.as_slice().unwrap_or_default();
+        match mask.as_ref().and_then(|mask| mask.as_slice()) {
+            None => (values.len() as u64, sum(values, |&value| term(f64::from(value)))),
+            Some(inside) => {
+                let pairs: Vec<(f32, bool)> = values.iter().copied().zip(inside.iter().copied()).collect();
+                let n = inside.iter().filter(|inside| **inside).count();
+                (n as u64, sum(&pairs, |&(value, inside)| if inside { term(f64::from(value)) } else { 0.0 }))
+            }
         }
     };
+    let of_plane = |(index, plane): (usize, ArrayView2<'_, f32>)| {
+        let rows = plane.outer_iter().enumerate();
+        let mask = |row| mask.map(|mask| mask.slice(s![index, row, ..]));
+        add(rows.map(|(number, row)| of_row(row, mask(number))))
+    };
     let planes: Vec<(u64, f64)> = channel.axis_iter(Axis(0)).into_par_iter().enumerate().map(of_plane).collect();
-    planes.into_iter().fold((0, 0.0), |(n, sum), plane| (n + plane.0, sum + plane.1))
+    add(planes.into_iter())
+}
+
+fn add(parts: impl Iterator<Item = (u64, f64)>) -> (u64, f64) {
+    parts.fold((0, 0.0), |(n, sum), part| (n + part.0, sum + part.1))
+}
+
+fn sum<T>(values: &[T], term: impl Fn(&T) -> f64) -> f64 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += term(value);
+        }
+    }
+    lanes.into_iter().sum::<f64>() + rest.iter().map(term).sum::<f64>()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the voxels they apply to are f32")]
@@ -82,7 +111,7 @@ fn ct(channel: ArrayViewMut3<'_, f32>, properties: &IntensityProperties) {
 }
 
 fn rescale(channel: ArrayViewMut3<'_, f32>) {
-    let (low, high) = range(&channel.view());
+    let (low, high) = imaging::range(channel.view());
     let width = (high - low).max(EPSILON);
     Zip::from(channel).par_for_each(|value| *value = (*value - low) / width);
 }
@@ -93,15 +122,6 @@ fn rgb(channel: ArrayViewMut3<'_, f32>) -> Result<(), NormalizeError> {
     }
     Zip::from(channel).par_for_each(|value| *value /= 255.0);
     Ok(())
-}
-
-fn range(channel: &ArrayView3<'_, f32>) -> (f32, f32) {
-    let wider = |a: (f32, f32), b: (f32, f32)| (a.0.min(b.0), a.1.max(b.1));
-    let of_plane = |plane: ArrayView2<'_, f32>| {
-        plane.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |range, &value| wider(range, (value, value)))
-    };
-    let planes = channel.axis_iter(Axis(0)).into_par_iter().map(of_plane);
-    planes.reduce(|| (f32::INFINITY, f32::NEG_INFINITY), wider)
 }
 
 /// Why a channel cannot be normalized.

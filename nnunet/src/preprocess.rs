@@ -14,9 +14,10 @@ use imaging::{Geometry, Image, Spacing, SpacingError, Volume};
 use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut4, Axis, Zip, s};
 use serde::{Deserialize, Serialize};
 
-use crate::crop::{BoundingBox, nonzero_box, nonzero_mask};
+use crate::crop::{BoundingBox, nonzero_box};
 use crate::fingerprint::planning_spacing;
 use crate::normalize::{NormalizeError, normalize};
+use crate::outside::Outside;
 use crate::plans::{Configuration, IntensityProperties, Plans, ResamplingArguments};
 
 /// The only resampling function that is known here.
@@ -79,17 +80,16 @@ pub fn preprocess(
     let properties = properties(&geometry, plans, configuration, crop)?;
 
     let normalizes_inside = configuration.use_mask_for_norm.contains(&true);
-    let mut mask = (labels.is_some() || normalizes_inside).then(|| nonzero_mask(&cropped.view()));
-    let labels = labels.zip(mask.as_ref()).map(|(labels, mask)| {
+    let outside = (labels.is_some() || normalizes_inside).then(|| Outside::of(&cropped.view()));
+    let labels = labels.zip(outside.as_ref()).map(|(labels, outside)| {
         let labels = labels.voxels.view().permuted_axes([a, b, c]);
-        mark_outside(&labels.slice(s![i, j, k]), mask)
+        mark_outside(&labels.slice(s![i, j, k]), outside)
     });
-    if !normalizes_inside {
-        mask = None;
-    } else if let Some(labels) = &labels {
+    let mask = outside.filter(|_| normalizes_inside).map(|outside| match &labels {
         // A label counts as signal, even where every channel is zero.
-        mask = Some(labels.mapv(|label| label != OUTSIDE));
-    }
+        Some(labels) => labels.mapv(|label| label != OUTSIDE),
+        None => outside.inside(),
+    });
 
     let image = channels(cropped, mask.as_ref(), plans, configuration, &properties)?;
     drop((voxels, mask));
@@ -164,9 +164,11 @@ fn properties(
     })
 }
 
-fn mark_outside(labels: &ArrayView3<'_, u8>, mask: &Array3<bool>) -> Array3<i16> {
-    let mark = |&label: &u8, &inside: &bool| if label == 0 && !inside { OUTSIDE } else { i16::from(label) };
-    Zip::from(labels).and(mask).par_map_collect(mark)
+fn mark_outside(labels: &ArrayView3<'_, u8>, outside: &Outside) -> Array3<i16> {
+    let mut marked = Array3::zeros(labels.raw_dim());
+    Zip::from(&mut marked).and(labels).par_for_each(|marked, &label| *marked = i16::from(label));
+    outside.edit(&mut marked.view_mut(), |label| *label = if *label == 0 { OUTSIDE } else { *label });
+    marked
 }
 
 /// Normalizes every channel of `[channel, z, y, x]` in place and resamples it.

@@ -178,8 +178,9 @@ impl<'a> Reader<'a> {
             self.label("ignore", LabelRule::Ignore);
         }
         if structures.iter().any(|(_, label)| matches!(label, LabelValue::Region(_))) {
-            self.region_order(structures.len());
+            self.region_order(Some(structures.len()));
         } else {
+            self.region_order(None);
             let mut seen = BTreeSet::new();
             for (name, label) in structures {
                 if !seen.insert(of(label)) {
@@ -190,11 +191,15 @@ impl<'a> Reader<'a> {
         values
     }
 
-    fn region_order(&mut self, n_regions: usize) {
+    /// The order must be a list of labels, one per region; where there are no regions it may be missing or of any length.
+    fn region_order(&mut self, n_regions: Option<usize>) {
         let order = self.json.get("regions_class_order").unwrap_or(&Value::Null);
-        let labels = order.as_array().map(|order| order.iter().filter(|one| one.as_u64().is_some_and(|v| v < 256)));
-        if labels.is_none_or(|labels| labels.count() != n_regions) || order.as_array().map(Vec::len) != Some(n_regions)
-        {
+        let is_label = |value: &Value| value.as_u64().is_some_and(|value| value < 256);
+        let holds = match order {
+            Value::Array(order) => order.iter().all(is_label) && n_regions.is_none_or(|n| n == order.len()),
+            other => other.is_null() && n_regions.is_none(),
+        };
+        if !holds {
             let (label, found) = ("regions_class_order".to_owned(), order.to_string());
             self.problems.push(Problem::Label { label, found, rule: LabelRule::RegionOrder });
         }
