@@ -12,6 +12,7 @@ mod error;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use bundle_format::Digest;
 use fs_err::File;
@@ -29,8 +30,8 @@ pub use nnunet::preprocess::OUTSIDE;
 
 /// Version of the files' format.
 const FORMAT: u32 = 2;
-/// Values that are encoded at a time.
-const CHUNK: usize = 1 << 14;
+/// Values that are encoded at a time; the system takes long stretches faster than short ones.
+const CHUNK: usize = 1 << 16;
 /// Largest description that is read.
 const MAX_RECORD_BYTES: u64 = 1 << 20;
 /// Largest extent of an axis, so that a voxel's index fits into the locations.
@@ -110,27 +111,36 @@ impl Store {
     ) -> Result<(), StoreError> {
         let labels = preprocessed.labels.as_ref().expect("a training case has labels");
         let (n_channels, z, y, x) = preprocessed.image.dim();
-        let locations = foreground::locations(labels, structures);
-        let remembered = locations.iter().map(|of| {
-            let labels = of.labels.clone();
-            Remembered { labels, n_voxels: of.voxels.len() as u64 }
-        });
-        let remembered = remembered.collect();
-        let properties = preprocessed.properties.clone();
-        let record = CaseRecord { format: FORMAT, source, n_channels, shape: [z, y, x], remembered, properties };
-        let write = || {
-            fs_err::create_dir_all(&self.folder)?;
-            match fs_err::remove_file(self.path(case, "json")) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(source),
-                _ => {}
-            }
-            let path = |suffix| self.path(case, suffix);
-            atomic_file::write_with(&path("image"), |file| encode(file, &preprocessed.image, f32::to_le_bytes))?;
+        let path = |suffix| self.path(case, suffix);
+        let write_image =
+            || atomic_file::write_with(&path("image"), |file| encode(file, &preprocessed.image, f32::to_le_bytes));
+        let write_labels = || {
+            let locations = foreground::locations(labels, structures);
             atomic_file::write_with(&path("labels"), |file| encode(file, labels, i16::to_le_bytes))?;
             atomic_file::write_with(&path("locations"), |file| {
                 let coordinates = locations.iter().flat_map(|of| of.voxels.as_flattened());
                 encode_values(file, coordinates.copied(), u32::to_le_bytes)
             })?;
+            let remembered = locations.into_iter().map(|of| {
+                let n_voxels = of.voxels.len() as u64;
+                Remembered { labels: of.labels, n_voxels }
+            });
+            Ok(remembered.collect::<Vec<_>>())
+        };
+        let write = || {
+            fs_err::create_dir_all(&self.folder)?;
+            match fs_err::remove_file(path("json")) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(source),
+                _ => {}
+            }
+            // While the disk takes the image, there is something else to do.
+            let (image, remembered) = thread::scope(|scope| {
+                let image = scope.spawn(write_image);
+                let remembered = write_labels();
+                (image.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), remembered)
+            });
+            let (remembered, properties) = (image.and(remembered)?, preprocessed.properties.clone());
+            let record = CaseRecord { format: FORMAT, source, n_channels, shape: [z, y, x], remembered, properties };
             atomic_file::write(&path("json"), &serde_json::to_vec_pretty(&record)?)
         };
         write().map_err(|source| StoreError::Write { case: case.clone(), source })
@@ -314,7 +324,7 @@ fn encode_values<T, const N: usize>(
     mut values: impl Iterator<Item = T>,
     encode: impl Fn(T) -> [u8; N],
 ) -> io::Result<()> {
-    let mut bytes = [[0; N]; CHUNK];
+    let mut bytes = vec![[0; N]; CHUNK];
     loop {
         let mut n = 0;
         for (bytes, value) in bytes.iter_mut().zip(&mut values) {

@@ -30,6 +30,9 @@ pub(super) fn intensities(header: &Header, bytes: VoxelBytes<'_>) -> Result<Vec<
 /// Labels in file order. A value counts as whole if it is so in `f32`, for a
 /// scaled label need not be exact in `f64`.
 pub(super) fn labels(header: &Header, bytes: VoxelBytes<'_>) -> Result<Vec<u8>, NiftiError> {
+    if let (NiftiType::Uint8, Scale::Identity) = (header.datatype, &header.scale) {
+        return bytes_as_they_are(header, bytes);
+    }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is compared")]
     #[expect(clippy::float_cmp, reason = "only a whole number from 0 to 255 comes back as it was")]
     let convert = |value: f64| {
@@ -37,6 +40,25 @@ pub(super) fn labels(header: &Header, bytes: VoxelBytes<'_>) -> Result<Vec<u8>, 
         (label, f32::from(label) == value as f32)
     };
     collect(header, bytes, convert, |voxel, value| VoxelError::NotALabel { voxel, value })
+}
+
+/// What most label maps store needs no conversion.
+fn bytes_as_they_are(header: &Header, mut bytes: VoxelBytes<'_>) -> Result<Vec<u8>, NiftiError> {
+    let mut labels = reserved(header, &bytes)?;
+    let n_voxels: usize = header.geometry.shape().iter().product();
+    while labels.len() < n_voxels {
+        labels.extend(bytes.next((n_voxels - labels.len()).min(usize::from(CHUNK)))?);
+    }
+    Ok(labels)
+}
+
+/// Room for all values.
+fn reserved<T>(header: &Header, bytes: &VoxelBytes<'_>) -> Result<Vec<T>, NiftiError> {
+    let mut values = Vec::new();
+    values
+        .try_reserve_exact(header.geometry.shape().iter().product())
+        .map_err(|_| NiftiError::Read { path: bytes.path().to_owned(), source: io::ErrorKind::OutOfMemory.into() })?;
+    Ok(values)
 }
 
 /// Hands every value, scaled, to `visit` with its index in file order.
@@ -54,11 +76,8 @@ fn collect<T>(
     convert: impl Fn(f64) -> (T, bool),
     refuse: fn([usize; 3], f64) -> VoxelError,
 ) -> Result<Vec<T>, NiftiError> {
-    let [z, y, x] = header.geometry.shape();
-    let mut values = Vec::new();
-    values
-        .try_reserve_exact(z * y * x)
-        .map_err(|_| NiftiError::Read { path: bytes.path().to_owned(), source: io::ErrorKind::OutOfMemory.into() })?;
+    let [_, y, x] = header.geometry.shape();
+    let values = reserved(header, &bytes)?;
     let voxel = |index: usize| [index / (y * x), index / x % y, index % x];
     let mut collect = Collect { values, convert, refuse: |index, value| refuse(voxel(index), value) };
     decode(header, bytes, &mut collect)?;

@@ -9,7 +9,7 @@
 //! neighbors vote directly, with the products and sums in the reference's
 //! order, because whether two labels tie depends on the last bit.
 
-use ndarray::{Array3, ArrayView3, ArrayViewMut2, Axis};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::ResamplePlan;
@@ -37,9 +37,10 @@ pub fn resample_labels(labels: Array3<i16>, plan: &ResamplePlan) -> Array3<i16> 
         let voter = |(nearest, tap)| if coarse == Some(axis) { Voter::only(nearest) } else { Voter { nearest, tap } };
         nearest.into_iter().zip(taps).map(voter).collect()
     });
+    let rows = SourceRows::of(labels.view());
     let mut resampled = Array3::zeros(plan.to);
     let slices = resampled.axis_iter_mut(Axis(0)).into_par_iter();
-    slices.zip(voters[0].par_iter()).for_each(|(slice, z)| vote_slice(labels.view(), slice, *z, &voters));
+    slices.zip(voters[0].par_iter()).for_each(|(slice, z)| vote_slice(&rows, slice, *z, &voters));
     resampled
 }
 
@@ -57,25 +58,54 @@ impl Voter {
     }
 }
 
-fn vote_slice(labels: ArrayView3<'_, i16>, mut slice: ArrayViewMut2<'_, i16>, z: Voter, voters: &[Vec<Voter>; 3]) {
-    let mut columns = Vec::with_capacity(labels.len_of(Axis(2)));
+/// The labels row by row; most rows lie outside of all structures and hold one label only.
+struct SourceRows<'a> {
+    labels: ArrayView3<'a, i16>,
+    /// For every row the label that all of it has.
+    uniform: Array2<Option<i16>>,
+}
+
+impl<'a> SourceRows<'a> {
+    /// Of labels in standard layout.
+    fn of(labels: ArrayView3<'a, i16>) -> Self {
+        let uniform = |row: ArrayView1<'_, i16>| {
+            let (first, rest) = row.to_slice()?.split_first()?;
+            let mut others = false;
+            // Without a way out, so that many labels are compared at a time.
+            for label in rest {
+                others |= label != first;
+            }
+            (!others).then_some(*first)
+        };
+        Self { labels, uniform: labels.map_axis(Axis(2), uniform) }
+    }
+
+    fn row(&self, z: usize, y: usize) -> &'a [i16] {
+        self.labels.index_axis_move(Axis(0), z).index_axis_move(Axis(0), y).to_slice().unwrap_or_default()
+    }
+}
+
+fn vote_slice(rows: &SourceRows<'_>, mut slice: ArrayViewMut2<'_, i16>, z: Voter, voters: &[Vec<Voter>; 3]) {
+    let mut columns = Vec::with_capacity(rows.labels.len_of(Axis(2)));
     for (mut row, &y) in slice.outer_iter_mut().zip(&voters[1]) {
-        unanimous_columns(labels, z, y, &mut columns);
+        let [low, high] = z.tap.indices;
+        let [first, second] = y.tap.indices;
+        let neighbors = [(low, first), (low, second), (high, first), (high, second)];
+        let [a, b, c, d] = neighbors.map(|row| rows.uniform[row]);
+        if let Some(label) = a.filter(|_| a == b && a == c && a == d) {
+            row.fill(label);
+            continue;
+        }
+        unanimous_columns(neighbors.map(|(z, y)| rows.row(z, y)), &mut columns);
         for (voxel, &x) in row.iter_mut().zip(&voters[2]) {
             let [left, right] = x.tap.indices.map(|index| columns[index]);
-            *voxel = left.filter(|_| left == right).unwrap_or_else(|| vote(labels, z, y, x));
+            *voxel = left.filter(|_| left == right).unwrap_or_else(|| vote(rows.labels, z, y, x));
         }
     }
 }
 
-/// For every x the label on which the four rows of neighbors agree. Most
-/// voxels lie inside a structure, and there need no vote.
-fn unanimous_columns(labels: ArrayView3<'_, i16>, z: Voter, y: Voter, columns: &mut Vec<Option<i16>>) {
-    let [low, high] = z.tap.indices;
-    let row = |z: usize, y: usize| labels.index_axis_move(Axis(0), z).index_axis_move(Axis(0), y);
-    let [first, second] = y.tap.indices;
-    let rows = [row(low, first), row(low, second), row(high, first), row(high, second)];
-    let [a, b, c, d] = rows.map(|row| row.to_slice().unwrap_or_default());
+/// For every x the label on which the four rows of neighbors agree: inside a structure nobody need vote.
+fn unanimous_columns([a, b, c, d]: [&[i16]; 4], columns: &mut Vec<Option<i16>>) {
     columns.clear();
     let columns_of = a.iter().zip(b).zip(c.iter().zip(d));
     columns.extend(columns_of.map(|((&a, &b), (&c, &d))| (a == b && a == c && a == d).then_some(a)));
