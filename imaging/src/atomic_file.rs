@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,22 +27,58 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// Whatever the system or `write` says. `path` is unchanged then.
 pub fn write_with(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+    stage(path, write)?.commit()
+}
+
+/// Runs `write` on a temporary file, which gets its name when it is committed: the disk takes its time, and whoever has
+/// more to do need not wait for it.
+///
+/// # Errors
+///
+/// Whatever the system or `write` says. `path` is unchanged then.
+pub fn stage(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<Staged> {
     let Some(name) = path.file_name() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` names no file", path.display())));
     };
     let temporary = path.with_file_name(temporary_name(name));
     let file = fs_err::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-    let mut writer = BufWriter::with_capacity(1 << 16, file);
-    let written = write(&mut writer)
-        .and_then(|()| writer.flush())
-        .and_then(|()| writer.get_ref().sync_all())
-        .and_then(|()| fs_err::rename(&temporary, path))
-        .and_then(|()| sync_folder(path));
-    if written.is_err() {
-        // The first error is the one to report; the file may be gone already.
-        let _ = fs_err::remove_file(&temporary);
+    let staged = Staged { file, temporary, path: path.to_owned(), is_committed: false };
+    let mut writer = BufWriter::with_capacity(1 << 16, staged.file.try_clone()?);
+    write(&mut writer)?;
+    writer.flush()?;
+    Ok(staged)
+}
+
+/// A file that is written but has not got its name yet; it is removed unless it is committed.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+    is_committed: bool,
+}
+
+impl Staged {
+    /// Waits until all of it is on the disk, and gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says. The file that had the name is unchanged then.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs_err::rename(&self.temporary, &self.path)?;
+        self.is_committed = true;
+        sync_folder(&self.path)
     }
-    written
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.is_committed {
+            // The first error is the one to report; the file may be gone already.
+            let _ = fs_err::remove_file(&self.temporary);
+        }
+    }
 }
 
 fn temporary_name(name: &std::ffi::OsStr) -> OsString {
@@ -84,6 +120,16 @@ mod tests {
             Err(io::Error::other("interrupted"))
         };
         write_with(&path, failing).unwrap_err();
+        assert_eq!(fs_err::read(&path).unwrap(), b"old");
+        assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_committed_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write(&path, b"old").unwrap();
+        drop(stage(&path, |file| file.write_all(b"new")).unwrap());
         assert_eq!(fs_err::read(&path).unwrap(), b"old");
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
     }

@@ -4,7 +4,7 @@
 //! adds in `f32`; the voxels themselves are subtracted and divided in `f32`, as there. Planes are summed by all threads
 //! of the current pool and added in their order, so the number of threads does not change a bit.
 
-use ndarray::{Array3, ArrayView1, ArrayView2, ArrayView3, ArrayViewMut3, Axis, Zip, s};
+use ndarray::{Array3, ArrayView1, ArrayView2, ArrayView3, ArrayViewMut3, Axis, Zip};
 use rayon::prelude::*;
 
 use crate::plans::{IntensityProperties, Normalization};
@@ -51,56 +51,68 @@ fn z_score_inside(channel: ArrayViewMut3<'_, f32>, mask: &Array3<bool>) {
     });
 }
 
-/// Mean and population standard deviation inside the mask, the latter at least [`EPSILON`].
+/// Mean and population standard deviation inside the mask, the latter at least [`EPSILON`]. Planes are measured on all
+/// threads and put together in their order, so that the result does not depend on the number of threads.
 #[expect(clippy::cast_possible_truncation, reason = "the voxels they apply to are f32")]
 fn moments(channel: &ArrayView3<'_, f32>, mask: Option<&Array3<bool>>) -> (f32, f32) {
-    let (n, sum) = total(channel, mask, |value| value);
-    let n = n.max(1) as f64;
-    let mean = sum / n;
-    let (_, squares) = total(channel, mask, |value| (value - mean).powi(2));
-    (mean as f32, ((squares / n).sqrt() as f32).max(EPSILON))
+    let of_plane = |(index, plane): (usize, ArrayView2<'_, f32>)| {
+        let mut inside = Vec::new();
+        let of_row = |(number, row): (usize, ArrayView1<'_, f32>)| match (row.to_slice(), mask) {
+            (Some(values), None) => Moments::of(values),
+            (_, mask) => {
+                let row = row.iter().enumerate();
+                let row = row.filter(|&(at, _)| mask.is_none_or(|mask| mask[[index, number, at]]));
+                inside.clear();
+                inside.extend(row.map(|(_, &value)| value));
+                Moments::of(&inside)
+            }
+        };
+        plane.outer_iter().enumerate().map(of_row).fold(Moments::default(), Moments::and)
+    };
+    let planes: Vec<_> = channel.axis_iter(Axis(0)).into_par_iter().enumerate().map(of_plane).collect();
+    let all = planes.into_iter().fold(Moments::default(), Moments::and);
+    (all.mean as f32, ((all.squares / all.n.max(1.0)).sqrt() as f32).max(EPSILON))
+}
+
+/// Number, mean, and sum of squared distances from the mean; of a few values that stay in cache, and put together as in
+/// Chan, Golub and `LeVeque`, *Updating formulae and a pairwise algorithm for computing sample variances*, 1979.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moments {
+    n: f64,
+    mean: f64,
+    squares: f64,
 }
 
 /// Values that are summed side by side, so that no addition waits for the one before.
 const LANES: usize = 8;
 
-/// Number of voxels inside the mask, and the sum of `term` over them. Rows are summed in lanes, then plane by plane, so
-/// that the sum does not depend on the number of threads.
-fn total(channel: &ArrayView3<'_, f32>, mask: Option<&Array3<bool>>, term: impl Fn(f64) -> f64 + Sync) -> (u64, f64) {
-    let of_row = |row: ArrayView1<'_, f32>, mask: Option<ArrayView1<'_, bool>>| {
-        let (row, mask) = (row.as_standard_layout(), mask.as_ref().map(|mask| mask.as_standard_layout()));
-        let values = row.as_slice().unwrap_or_default();
-        match mask.as_ref().and_then(|mask| mask.as_slice()) {
-            None => (values.len() as u64, sum(values, |&value| term(f64::from(value)))),
-            Some(inside) => {
-                let pairs: Vec<(f32, bool)> = values.iter().copied().zip(inside.iter().copied()).collect();
-                let n = inside.iter().filter(|inside| **inside).count();
-                (n as u64, sum(&pairs, |&(value, inside)| if inside { term(f64::from(value)) } else { 0.0 }))
-            }
+impl Moments {
+    fn of(values: &[f32]) -> Self {
+        let n = values.len() as f64;
+        let mean = sum(values, |value| value) / n.max(1.0);
+        Self { n, mean, squares: sum(values, |value| (value - mean) * (value - mean)) }
+    }
+
+    fn and(self, other: Self) -> Self {
+        let n = (self.n + other.n).max(1.0);
+        let apart = other.mean - self.mean;
+        Self {
+            n: self.n + other.n,
+            mean: self.mean + apart * (other.n / n),
+            squares: self.squares + other.squares + apart * apart * (self.n * (other.n / n)),
         }
-    };
-    let of_plane = |(index, plane): (usize, ArrayView2<'_, f32>)| {
-        let rows = plane.outer_iter().enumerate();
-        let mask = |row| mask.map(|mask| mask.slice(s![index, row, ..]));
-        add(rows.map(|(number, row)| of_row(row, mask(number))))
-    };
-    let planes: Vec<(u64, f64)> = channel.axis_iter(Axis(0)).into_par_iter().enumerate().map(of_plane).collect();
-    add(planes.into_iter())
+    }
 }
 
-fn add(parts: impl Iterator<Item = (u64, f64)>) -> (u64, f64) {
-    parts.fold((0, 0.0), |(n, sum), part| (n + part.0, sum + part.1))
-}
-
-fn sum<T>(values: &[T], term: impl Fn(&T) -> f64) -> f64 {
+fn sum(values: &[f32], term: impl Fn(f64) -> f64) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0.0; LANES];
     for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += term(value);
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane += term(f64::from(value));
         }
     }
-    lanes.into_iter().sum::<f64>() + rest.iter().map(term).sum::<f64>()
+    lanes.into_iter().sum::<f64>() + rest.iter().map(|&value| term(f64::from(value))).sum::<f64>()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the voxels they apply to are f32")]

@@ -16,7 +16,7 @@ use nnunet::preprocess::{PreprocessError, preprocess};
 use serde_json::Value;
 
 use crate::raw_dataset::{RawCase, RawDataset, RawDatasetError};
-use crate::store::{Store, StoreError};
+use crate::store::{StagedCase, Store, StoreError};
 use crate::workers;
 
 /// Fields of a configuration that do not bear on the preprocessed arrays.
@@ -66,11 +66,18 @@ pub fn prepare(
     let listed: Vec<_> = raw.cases.iter().collect();
     let prepare = |(case, files): (&CaseId, &RawCase)| {
         let job = Job { raw, plans, configuration, store, case, files };
-        let result = job.run();
-        done();
-        (case.clone(), result)
+        (case.clone(), job.run())
     };
-    workers::map(&listed, |&pair| prepare(pair))
+    let commit = |(case, staged): (CaseId, Result<Option<StagedCase>, PreparationError>)| {
+        let commit = |staged: Option<StagedCase>| match staged {
+            Some(staged) => staged.commit().map(|()| Prepared::Anew),
+            None => Ok(Prepared::Already),
+        };
+        let result = staged.and_then(|staged| Ok(commit(staged)?));
+        done();
+        (case, result)
+    };
+    workers::map_and_finish(&listed, |&pair| prepare(pair), commit)
 }
 
 struct Job<'a> {
@@ -83,11 +90,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(&self) -> Result<Prepared, PreparationError> {
+    /// Writes the case; `None` if it had been.
+    fn run(&self) -> Result<Option<StagedCase>, PreparationError> {
         let case = || self.case.clone();
         let source = self.source()?;
         if self.store.holds(self.case, &source) {
-            return Ok(Prepared::Already);
+            return Ok(None);
         }
         let (image, labels) = self
             .raw
@@ -95,8 +103,7 @@ impl Job<'_> {
             .map_err(|source| PreparationError::Raw { case: case(), source: source.into() })?;
         let preprocessed = preprocess(image, Some(labels), self.plans, self.configuration)
             .map_err(|source| PreparationError::Preprocess { case: case(), source })?;
-        self.store.write(self.case, source, &preprocessed, &foreground::structures(&self.raw.labels))?;
-        Ok(Prepared::Anew)
+        Ok(Some(self.store.stage(self.case, source, &preprocessed, &foreground::structures(&self.raw.labels))?))
     }
 
     /// Digest of everything that the preprocessed arrays are made from.

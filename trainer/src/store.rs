@@ -12,7 +12,6 @@ mod error;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use bundle_format::Digest;
 use fs_err::File;
@@ -109,39 +108,46 @@ impl Store {
         preprocessed: &Preprocessed,
         structures: &[Vec<i16>],
     ) -> Result<(), StoreError> {
+        self.stage(case, source, preprocessed, structures)?.commit()
+    }
+
+    /// As [`Store::write`], but the case is complete only when it is committed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Write`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Store::write`].
+    pub fn stage(
+        &self,
+        case: &CaseId,
+        source: Digest,
+        preprocessed: &Preprocessed,
+        structures: &[Vec<i16>],
+    ) -> Result<StagedCase, StoreError> {
         let labels = preprocessed.labels.as_ref().expect("a training case has labels");
         let (n_channels, z, y, x) = preprocessed.image.dim();
+        let locations = foreground::locations(labels, structures);
+        let remembered = locations.iter().map(|of| {
+            let labels = of.labels.clone();
+            Remembered { labels, n_voxels: of.voxels.len() as u64 }
+        });
+        let remembered = remembered.collect();
+        let properties = preprocessed.properties.clone();
+        let record = CaseRecord { format: FORMAT, source, n_channels, shape: [z, y, x], remembered, properties };
         let path = |suffix| self.path(case, suffix);
-        let write_image =
-            || atomic_file::write_with(&path("image"), |file| encode(file, &preprocessed.image, f32::to_le_bytes));
-        let write_labels = || {
-            let locations = foreground::locations(labels, structures);
-            atomic_file::write_with(&path("labels"), |file| encode(file, labels, i16::to_le_bytes))?;
-            atomic_file::write_with(&path("locations"), |file| {
+        let write = || {
+            fs_err::create_dir_all(&self.folder)?;
+            let image = atomic_file::stage(&path("image"), |file| encode(file, &preprocessed.image, f32::to_le_bytes))?;
+            let labels = atomic_file::stage(&path("labels"), |file| encode(file, labels, i16::to_le_bytes))?;
+            let locations = atomic_file::stage(&path("locations"), |file| {
                 let coordinates = locations.iter().flat_map(|of| of.voxels.as_flattened());
                 encode_values(file, coordinates.copied(), u32::to_le_bytes)
             })?;
-            let remembered = locations.into_iter().map(|of| {
-                let n_voxels = of.voxels.len() as u64;
-                Remembered { labels: of.labels, n_voxels }
-            });
-            Ok(remembered.collect::<Vec<_>>())
-        };
-        let write = || {
-            fs_err::create_dir_all(&self.folder)?;
-            match fs_err::remove_file(path("json")) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(source),
-                _ => {}
-            }
-            // While the disk takes the image, there is something else to do.
-            let (image, remembered) = thread::scope(|scope| {
-                let image = scope.spawn(write_image);
-                let remembered = write_labels();
-                (image.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), remembered)
-            });
-            let (remembered, properties) = (image.and(remembered)?, preprocessed.properties.clone());
-            let record = CaseRecord { format: FORMAT, source, n_channels, shape: [z, y, x], remembered, properties };
-            atomic_file::write(&path("json"), &serde_json::to_vec_pretty(&record)?)
+            let (arrays, record) = ([image, labels, locations], serde_json::to_vec_pretty(&record)?);
+            Ok(StagedCase { case: case.clone(), arrays, record_path: path("json"), record })
         };
         write().map_err(|source| StoreError::Write { case: case.clone(), source })
     }
@@ -181,6 +187,34 @@ impl Store {
             }
         }
         Ok(StoredCase { store: self.clone(), case: case.clone(), record })
+    }
+}
+
+/// A case that is written but not complete; unless it is committed, nothing of it stays.
+#[derive(Debug)]
+pub struct StagedCase {
+    case: CaseId,
+    arrays: [atomic_file::Staged; 3],
+    record_path: PathBuf,
+    record: Vec<u8>,
+}
+
+impl StagedCase {
+    /// Waits for the disk and makes the case complete; one that was there before is incomplete meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Write`].
+    pub fn commit(self) -> Result<(), StoreError> {
+        let commit = || {
+            match fs_err::remove_file(&self.record_path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(source),
+                _ => {}
+            }
+            self.arrays.into_iter().try_for_each(atomic_file::Staged::commit)?;
+            atomic_file::write(&self.record_path, &self.record)
+        };
+        commit().map_err(|source| StoreError::Write { case: self.case, source })
     }
 }
 
@@ -324,7 +358,7 @@ fn encode_values<T, const N: usize>(
     mut values: impl Iterator<Item = T>,
     encode: impl Fn(T) -> [u8; N],
 ) -> io::Result<()> {
-    let mut bytes = vec![[0; N]; CHUNK];
+    let mut bytes = vec![[0; N]; CHUNK].into_boxed_slice();
     loop {
         let mut n = 0;
         for (bytes, value) in bytes.iter_mut().zip(&mut values) {

@@ -2,10 +2,15 @@
 //!
 //! A case is itself resampled by all threads of the `rayon` pool. Were the cases jobs of that pool, too, a thread that
 //! waits for its case's slices would start another case meanwhile, and memory would grow with the depth of such
-//! detours. Here a worker has one case at a time, so memory is bounded by the number of workers.
+//! detours. Here a worker has one case at a time, so memory is bounded by the number of workers. What is left of a case
+//! when it only waits for the disk is finished by other threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
+
+/// Threads that wait for the disk, and results that wait for such a thread.
+const N_FINISHING: usize = 4;
 
 /// Runs `job` on every item, as many at a time as the current pool has threads; the results are in the items' order.
 ///
@@ -13,21 +18,52 @@ use std::thread;
 ///
 /// If a job does.
 pub fn map<T: Sync, R: Send>(items: &[T], job: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    map_and_finish(items, job, |result| result)
+}
+
+/// As [`map`], and lets `finish` complete what a job leaves while the worker goes on with the next item. Meant for
+/// waiting, not for work: it takes place beside the pool.
+///
+/// # Panics
+///
+/// If a job or `finish` does.
+pub fn map_and_finish<T: Sync, A: Send, R: Send>(
+    items: &[T],
+    job: impl Fn(&T) -> A + Sync,
+    finish: impl Fn(A) -> R + Sync,
+) -> Vec<R> {
     let n_workers = rayon::current_num_threads().min(items.len());
     let next = AtomicUsize::new(0);
-    let work = || {
+    let (left, taken) = mpsc::sync_channel::<(usize, A)>(N_FINISHING);
+    let taken = Mutex::new(taken);
+    let work = |left: mpsc::SyncSender<(usize, A)>| {
         let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&index| index < items.len());
-        std::iter::from_fn(take).map(|index| (index, job(&items[index]))).collect::<Vec<_>>()
+        while let Some(index) = take() {
+            if left.send((index, job(&items[index]))).is_err() {
+                // All that finish have panicked, which is reported when they are joined.
+                break;
+            }
+        }
+    };
+    let complete = || {
+        let take = || taken.lock().ok()?.recv().ok();
+        std::iter::from_fn(take).map(|(index, job)| (index, finish(job))).collect::<Vec<_>>()
     };
     let mut results = thread::scope(|scope| {
-        let workers: Vec<_> = (0..n_workers).map(|_| scope.spawn(work)).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, Vec<(usize, R)>>| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        workers.into_iter().flat_map(join).collect::<Vec<_>>()
+        let finishing: Vec<_> = (0..N_FINISHING.min(items.len())).map(|_| scope.spawn(complete)).collect();
+        let work = &work;
+        let start = |left: mpsc::SyncSender<(usize, A)>| scope.spawn(move || work(left));
+        let workers: Vec<_> = (0..n_workers).map(|_| start(left.clone())).collect();
+        drop(left);
+        workers.into_iter().for_each(join);
+        finishing.into_iter().flat_map(join).collect::<Vec<_>>()
     });
     results.sort_by_key(|&(index, _)| index);
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn join<R>(thread: thread::ScopedJoinHandle<'_, R>) -> R {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[cfg(test)]
@@ -45,6 +81,34 @@ mod tests {
         assert_eq!(squares, items.iter().map(|item| item * item).collect::<Vec<_>>());
         assert_eq!(n_done.into_inner(), 100);
         assert!(map(&[], |item: &usize| *item).is_empty());
+    }
+
+    #[test]
+    fn a_worker_goes_on_while_what_it_left_is_finished() {
+        let n_started = AtomicUsize::new(0);
+        let job = |&item: &usize| {
+            n_started.fetch_add(1, Ordering::SeqCst);
+            item
+        };
+        let finish = |item: usize| {
+            // Were the worker held up until here, the second item would never start.
+            while item == 0 && n_started.load(Ordering::SeqCst) < 2 {
+                thread::yield_now();
+            }
+            item + 10
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(pool.install(|| map_and_finish(&[0, 1], job, finish)), [10, 11]);
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller() {
+        for panics_in_job in [true, false] {
+            let job = move |&item: &usize| assert!(!panics_in_job || item != 3, "item {item}");
+            let finish = move |()| assert!(panics_in_job, "while finishing");
+            let run = || map_and_finish(&(0..50).collect::<Vec<_>>(), job, finish);
+            assert!(std::panic::catch_unwind(run).is_err());
+        }
     }
 
     #[test]
