@@ -39,6 +39,15 @@ impl Outside {
         }
     }
 
+    /// Whether a voxel with a label of 0 lies there.
+    pub(crate) fn has_unlabeled(&self, labels: &ArrayView3<'_, u8>) -> bool {
+        let mut found = false;
+        self.for_each(|plane, row, columns| {
+            found |= labels.slice(s![plane, row, columns]).iter().any(|&label| label == 0);
+        });
+        found
+    }
+
     /// Lets `change` edit every stretch of `values` that lies outside.
     pub(crate) fn edit<T>(&self, values: &mut ArrayViewMut3<'_, T>, change: impl Fn(&mut T)) {
         self.for_each(|plane, row, columns| values.slice_mut(s![plane, row, columns]).iter_mut().for_each(&change));

@@ -11,7 +11,7 @@
 
 use imaging::resample::{ResamplePlan, SeparateAxis, SplineOrder, resample_channel, resample_labels};
 use imaging::{Geometry, Image, Spacing, SpacingError, Volume};
-use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut4, Axis, Zip, s};
+use ndarray::{Array3, Array4, ArrayViewMut4, Axis, Zip, s};
 use serde::{Deserialize, Serialize};
 
 use crate::crop::{BoundingBox, nonzero_box};
@@ -82,12 +82,12 @@ pub fn preprocess(
     let normalizes_inside = configuration.use_mask_for_norm.contains(&true);
     let outside = (labels.is_some() || normalizes_inside).then(|| Outside::of(&cropped.view()));
     let labels = labels.zip(outside.as_ref()).map(|(labels, outside)| {
-        let labels = labels.voxels.view().permuted_axes([a, b, c]);
-        mark_outside(&labels.slice(s![i, j, k]), outside)
+        let labels = labels.voxels.permuted_axes([a, b, c]).slice_move(s![i, j, k]);
+        Labels::of(labels, outside)
     });
     let mask = outside.filter(|_| normalizes_inside).map(|outside| match &labels {
         // A label counts as signal, even where every channel is zero.
-        Some(labels) => labels.mapv(|label| label != OUTSIDE),
+        Some(labels) => labels.inside(),
         None => outside.inside(),
     });
 
@@ -96,7 +96,7 @@ pub fn preprocess(
     let labels = labels
         .map(|labels| {
             let plan = properties.forward("resampling_fn_seg_kwargs", &configuration.resampling_fn_seg_kwargs)?;
-            Ok::<_, PreprocessError>(resample_labels(labels, &plan))
+            Ok::<_, PreprocessError>(labels.resampled(&plan))
         })
         .transpose()?;
     Ok(Preprocessed { image, labels, properties })
@@ -164,11 +164,43 @@ fn properties(
     })
 }
 
-fn mark_outside(labels: &ArrayView3<'_, u8>, outside: &Outside) -> Array3<i16> {
-    let mut marked = Array3::zeros(labels.raw_dim());
-    Zip::from(&mut marked).and(labels).par_for_each(|marked, &label| *marked = i16::from(label));
-    outside.edit(&mut marked.view_mut(), |label| *label = if *label == 0 { OUTSIDE } else { *label });
-    marked
+/// Labels of the crop, in the narrowest type that holds them.
+enum Labels {
+    /// No voxel is [`OUTSIDE`], as where a scanner's noise fills the image.
+    Plain(Array3<u8>),
+    /// [`OUTSIDE`] occurs.
+    Marked(Array3<i16>),
+}
+
+impl Labels {
+    fn of(labels: Array3<u8>, outside: &Outside) -> Self {
+        if !outside.has_unlabeled(&labels.view()) {
+            return Self::Plain(labels);
+        }
+        let mut marked = widened(&labels);
+        outside.edit(&mut marked.view_mut(), |label| *label = if *label == 0 { OUTSIDE } else { *label });
+        Self::Marked(marked)
+    }
+
+    fn inside(&self) -> Array3<bool> {
+        match self {
+            Self::Plain(labels) => Array3::from_elem(labels.raw_dim(), true),
+            Self::Marked(labels) => labels.mapv(|label| label != OUTSIDE),
+        }
+    }
+
+    fn resampled(self, plan: &ResamplePlan) -> Array3<i16> {
+        match self {
+            Self::Plain(labels) => widened(&resample_labels(labels, plan)),
+            Self::Marked(labels) => resample_labels(labels, plan),
+        }
+    }
+}
+
+fn widened(labels: &Array3<u8>) -> Array3<i16> {
+    let mut wide = Array3::zeros(labels.raw_dim());
+    Zip::from(&mut wide).and(labels).par_for_each(|wide, &label| *wide = i16::from(label));
+    wide
 }
 
 /// Normalizes every channel of `[channel, z, y, x]` in place and resamples it.

@@ -74,18 +74,28 @@ impl RawDataset {
             return Err(RawDatasetError::ChannelCount { files: case.channels.clone(), expected, actual });
         }
         let labels = file::read_labels(&case.labels).map_err(unreadable)?;
-        let mut known = [false; 256];
-        for &value in self.labels.structures.iter().flat_map(|structure| &structure.values).chain(&[0]) {
-            known[usize::from(value)] = true;
-        }
-        if let Some(ignore) = self.labels.ignore {
-            known[usize::from(ignore)] = true;
-        }
-        match labels.voxels.iter().find(|&&label| !known[usize::from(label)]) {
-            Some(&found) => Err(RawDatasetError::UnknownLabel { path: case.labels.clone(), found }),
+        match unknown(&labels, &self.labels) {
+            Some(found) => Err(RawDatasetError::UnknownLabel { path: case.labels.clone(), found }),
             None => Ok((image, labels)),
         }
     }
+}
+
+/// The first label that has no name.
+fn unknown(labels: &Volume<u8>, names: &LabelSet) -> Option<u8> {
+    let mut known = [false; 256];
+    for &value in names.structures.iter().flat_map(|structure| &structure.values).chain(&[0]) {
+        known[usize::from(value)] = true;
+    }
+    if let Some(ignore) = names.ignore {
+        known[usize::from(ignore)] = true;
+    }
+    // Labels are numbered without gaps: almost always the highest tells that all are known, and is found fast.
+    let highest = labels.voxels.iter().fold(0, |highest, &label| label.max(highest));
+    if known[..=usize::from(highest)].iter().all(|&known| known) {
+        return None;
+    }
+    labels.voxels.iter().copied().find(|&label| !known[usize::from(label)])
 }
 
 fn cases_of_folders(

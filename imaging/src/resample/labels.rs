@@ -15,6 +15,11 @@ use rayon::prelude::*;
 use super::ResamplePlan;
 use super::kernel::{self, LinearTap};
 
+/// What a label can be: copied, compared, and made up where nothing is known yet.
+pub trait Label: Copy + Ord + Default + Send + Sync {}
+
+impl<L: Copy + Ord + Default + Send + Sync> Label for L {}
+
 /// Resamples `[z, y, x]` labels; `plan.order` is not looked at, and equal
 /// extents are returned untouched. Along a separate axis the nearest slice is
 /// taken.
@@ -22,7 +27,7 @@ use super::kernel::{self, LinearTap};
 /// # Panics
 ///
 /// If the extents of `labels` are not `plan.from`, or an extent is 0.
-pub fn resample_labels(labels: Array3<i16>, plan: &ResamplePlan) -> Array3<i16> {
+pub fn resample_labels<L: Label>(labels: Array3<L>, plan: &ResamplePlan) -> Array3<L> {
     let (z, y, x) = labels.dim();
     plan.assert_extents([z, y, x]);
     if plan.from == plan.to {
@@ -38,7 +43,7 @@ pub fn resample_labels(labels: Array3<i16>, plan: &ResamplePlan) -> Array3<i16> 
         nearest.into_iter().zip(taps).map(voter).collect()
     });
     let rows = SourceRows::of(labels.view());
-    let mut resampled = Array3::zeros(plan.to);
+    let mut resampled = Array3::default(plan.to);
     let slices = resampled.axis_iter_mut(Axis(0)).into_par_iter();
     slices.zip(voters[0].par_iter()).for_each(|(slice, z)| vote_slice(&rows, slice, *z, &voters));
     resampled
@@ -59,16 +64,16 @@ impl Voter {
 }
 
 /// The labels row by row; most rows lie outside of all structures and hold one label only.
-struct SourceRows<'a> {
-    labels: ArrayView3<'a, i16>,
+struct SourceRows<'a, L> {
+    labels: ArrayView3<'a, L>,
     /// For every row the label that all of it has.
-    uniform: Array2<Option<i16>>,
+    uniform: Array2<Option<L>>,
 }
 
-impl<'a> SourceRows<'a> {
+impl<'a, L: Label> SourceRows<'a, L> {
     /// Of labels in standard layout.
-    fn of(labels: ArrayView3<'a, i16>) -> Self {
-        let uniform = |row: ArrayView1<'_, i16>| {
+    fn of(labels: ArrayView3<'a, L>) -> Self {
+        let uniform = |row: ArrayView1<'_, L>| {
             let (first, rest) = row.to_slice()?.split_first()?;
             let mut others = false;
             // Without a way out, so that many labels are compared at a time.
@@ -80,12 +85,12 @@ impl<'a> SourceRows<'a> {
         Self { labels, uniform: labels.map_axis(Axis(2), uniform) }
     }
 
-    fn row(&self, z: usize, y: usize) -> &'a [i16] {
+    fn row(&self, z: usize, y: usize) -> &'a [L] {
         self.labels.index_axis_move(Axis(0), z).index_axis_move(Axis(0), y).to_slice().unwrap_or_default()
     }
 }
 
-fn vote_slice(rows: &SourceRows<'_>, mut slice: ArrayViewMut2<'_, i16>, z: Voter, voters: &[Vec<Voter>; 3]) {
+fn vote_slice<L: Label>(rows: &SourceRows<'_, L>, mut slice: ArrayViewMut2<'_, L>, z: Voter, voters: &[Vec<Voter>; 3]) {
     let mut columns = Vec::with_capacity(rows.labels.len_of(Axis(2)));
     for (mut row, &y) in slice.outer_iter_mut().zip(&voters[1]) {
         let [low, high] = z.tap.indices;
@@ -105,13 +110,13 @@ fn vote_slice(rows: &SourceRows<'_>, mut slice: ArrayViewMut2<'_, i16>, z: Voter
 }
 
 /// For every x the label on which the four rows of neighbors agree: inside a structure nobody need vote.
-fn unanimous_columns([a, b, c, d]: [&[i16]; 4], columns: &mut Vec<Option<i16>>) {
+fn unanimous_columns<L: Label>([a, b, c, d]: [&[L]; 4], columns: &mut Vec<Option<L>>) {
     columns.clear();
     let columns_of = a.iter().zip(b).zip(c.iter().zip(d));
     columns.extend(columns_of.map(|((&a, &b), (&c, &d))| (a == b && a == c && a == d).then_some(a)));
 }
 
-fn vote(labels: ArrayView3<'_, i16>, z: Voter, y: Voter, x: Voter) -> i16 {
+fn vote<L: Label>(labels: ArrayView3<'_, L>, z: Voter, y: Voter, x: Voter) -> L {
     let nearest = labels[[z.nearest, y.nearest, x.nearest]];
     let mut ballots = [(nearest, 0.0); 8];
     for (corner, ballot) in ballots.iter_mut().enumerate() {
@@ -123,7 +128,7 @@ fn vote(labels: ArrayView3<'_, i16>, z: Voter, y: Voter, x: Voter) -> i16 {
 }
 
 #[expect(clippy::float_cmp, reason = "the reference breaks exact ties only")]
-fn winner(ballots: &[(i16, f64); 8], nearest: i16) -> i16 {
+fn winner<L: Label>(ballots: &[(L, f64); 8], nearest: L) -> L {
     let weight = |label| {
         let votes = ballots.iter().filter(|(voted, _)| *voted == label);
         // A sum may pass one by rounding; the reference clips it.
