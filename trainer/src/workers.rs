@@ -6,7 +6,7 @@
 //! when it only waits for the disk is finished by other threads.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 /// Threads that wait for the disk, and results that wait for such a thread.
@@ -35,7 +35,8 @@ pub fn map_and_finish<T: Sync, A: Send, R: Send>(
     let n_workers = rayon::current_num_threads().min(items.len());
     let next = AtomicUsize::new(0);
     let (left, taken) = mpsc::sync_channel::<(usize, A)>(N_FINISHING);
-    let taken = Mutex::new(taken);
+    // Owned by those that finish alone: when all have panicked, nothing can be sent any more.
+    let taken = Arc::new(Mutex::new(taken));
     let work = |left: mpsc::SyncSender<(usize, A)>| {
         let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&index| index < items.len());
         while let Some(index) = take() {
@@ -45,16 +46,18 @@ pub fn map_and_finish<T: Sync, A: Send, R: Send>(
             }
         }
     };
-    let complete = || {
+    let complete = |taken: Arc<Mutex<mpsc::Receiver<(usize, A)>>>| {
         let take = || taken.lock().ok()?.recv().ok();
         std::iter::from_fn(take).map(|(index, job)| (index, finish(job))).collect::<Vec<_>>()
     };
     let mut results = thread::scope(|scope| {
-        let finishing: Vec<_> = (0..N_FINISHING.min(items.len())).map(|_| scope.spawn(complete)).collect();
-        let work = &work;
-        let start = |left: mpsc::SyncSender<(usize, A)>| scope.spawn(move || work(left));
-        let workers: Vec<_> = (0..n_workers).map(|_| start(left.clone())).collect();
-        drop(left);
+        let (work, complete) = (&work, &complete);
+        let start_finishing = |taken| scope.spawn(move || complete(taken));
+        let n_finishing = N_FINISHING.min(items.len());
+        let finishing: Vec<_> = (0..n_finishing).map(|_| start_finishing(Arc::clone(&taken))).collect();
+        let start_work = |left| scope.spawn(move || work(left));
+        let workers: Vec<_> = (0..n_workers).map(|_| start_work(left.clone())).collect();
+        drop((left, taken));
         workers.into_iter().for_each(join);
         finishing.into_iter().flat_map(join).collect::<Vec<_>>()
     });
