@@ -208,15 +208,18 @@ fn print_table(rows: &[Row], start_s: f64) {
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     for row in rows {
         let volumes = row.ours.own as f64 / row.volume_bytes as f64;
+        let work_s = row.ours.wall_s - start_s;
+        // Where there is hardly any work, the difference is noise.
+        let without_starts =
+            if work_s > start_s { format!("{:.1}", row.peer.seconds / work_s) } else { "–".to_owned() };
         console::say(&format!(
-            "| {} {} | {} | {:.1} | {:.2} | {:.1} | {:.1} | {:.2} | {:.0} MB | {:.0} MB, data {:.0} MB = {volumes:.1} volumes | {:.1e} | {} of {} | {} |",
+            "| {} {} | {} | {:.1} | {:.2} | {:.1} | {without_starts} | {:.2} | {:.0} MB | {:.0} MB, data {:.0} MB = {volumes:.1} volumes | {:.1e} | {} of {} | {} |",
             row.name,
             row.configuration,
             row.peer.n.min(row.compared.n),
             row.peer.seconds,
             row.ours.wall_s,
             row.peer.seconds / row.ours.wall_s,
-            row.peer.seconds / (row.ours.wall_s - start_s).max(f64::EPSILON),
             row.all_cores.wall_s,
             megabytes(row.peer_cost.resident),
             megabytes(row.ours.resident),
