@@ -10,6 +10,7 @@ pub mod device;
 pub mod export;
 pub mod fingerprint;
 pub mod folders;
+pub mod import;
 pub mod openmp;
 pub mod output;
 pub mod plan;
@@ -41,6 +42,7 @@ enum Command {
     PlanAndPreprocess(Box<plan_and_preprocess::Args>),
     Train(Box<train::Args>),
     Export(Box<export::Args>),
+    Import(Box<import::Args>),
 }
 
 /// How a command ended that could run.
@@ -79,6 +81,7 @@ impl Cli {
             Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Import(args) => import::run(&args),
         }
     }
 }
