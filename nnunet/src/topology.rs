@@ -1,19 +1,24 @@
 //! The U-Net as plain data, from which the trainer builds modules and the exporter a graph.
 //!
-//! Follows `PlainConvUNet` of `dynamic_network_architectures`: an encoder of convolution blocks (convolution, instance
-//! norm, leaky rectifier), a decoder of transposed convolutions, skip connections and blocks, and a 1×1 head per
-//! decoder stage. Parameters carry the names of its `state_dict`. Departs from it by refusing what it would build
-//! wrongly or not at all: residual encoders, which are planned but not yet trained, unknown classes and arguments, even
-//! kernels, lengths that disagree.
+//! Follows `PlainConvUNet` and `ResidualEncoderUNet` of `dynamic_network_architectures`: an encoder of convolution
+//! blocks (convolution, instance norm, leaky rectifier) or of residual blocks behind a stem, a decoder of transposed
+//! convolutions, skip connections and blocks, and a 1×1 head per decoder stage. Parameters carry the names of its
+//! `state_dict`. Departs from it by refusing what it would build wrongly or not at all: unknown classes and arguments,
+//! even kernels, lengths that disagree.
 
-use crate::plans::{Architecture, ArchitectureArguments, Configuration, EncoderDepth};
+mod check;
+mod encoder;
+mod error;
 
-/// Most stages a network may have; ten halvings leave one voxel of 1024.
-const MAX_STAGES: usize = 12;
+pub use encoder::{EncoderBlock, ResidualBlock, Shortcut};
+pub use error::TopologyError;
+
+use crate::plans::{ArchitectureArguments, Configuration, EncoderDepth};
+
 /// Most feature maps or output channels of one convolution.
 const MAX_FEATURES: usize = 4096;
 
-/// Convolution, instance norm and leaky rectifier.
+/// Convolution, instance norm and, where its place in the network does not say otherwise, leaky rectifier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConvBlock {
     /// Name of the block; its parameters are `<name>.conv.{weight,bias}` and `<name>.norm.{weight,bias}`.
@@ -70,8 +75,8 @@ pub struct UNet {
     pub n_channels: usize,
     /// Channels of the logits.
     pub n_outputs: usize,
-    /// Blocks per encoder level, full resolution first.
-    pub encoder: Vec<Vec<ConvBlock>>,
+    /// Blocks per encoder level, full resolution first; a residual encoder's stem is the first block of the first.
+    pub encoder: Vec<Vec<EncoderBlock>>,
     /// Decoder levels, deepest first.
     pub decoder: Vec<DecoderStage>,
     /// Whether convolutions inside blocks and transposed convolutions have a bias.
@@ -93,6 +98,8 @@ pub enum ParameterRole {
     Bias,
     /// Scale of an instance norm.
     NormScale,
+    /// Scale of the last instance norm of a residual block, which starts at zero: the block begins as its shortcut.
+    ResidualScale,
     /// Shift of an instance norm.
     NormShift,
 }
@@ -113,10 +120,10 @@ impl UNet {
     ///
     /// # Errors
     ///
-    /// [`TopologyError`] if the architecture is not a `PlainConvUNet` with instance norm and leaky rectifier, or its
-    /// numbers disagree with each other or with the patch.
+    /// [`TopologyError`] if the architecture is not a `PlainConvUNet` or `ResidualEncoderUNet` with instance norm and
+    /// leaky rectifier, or its numbers disagree with each other or with the patch.
     pub fn new(configuration: &Configuration, n_channels: usize, n_outputs: usize) -> Result<Self, TopologyError> {
-        let (arguments, convs) = checked(&configuration.architecture, configuration.n_axes())?;
+        let arguments = check::arguments(&configuration.architecture, configuration.n_axes())?;
         for (field, found) in [("input channels", n_channels), ("output channels", n_outputs)] {
             if !(1..=MAX_FEATURES).contains(&found) {
                 return Err(TopologyError::Number { field, found: found.to_string() });
@@ -126,7 +133,7 @@ impl UNet {
             n_axes: configuration.n_axes(),
             n_channels,
             n_outputs,
-            encoder: encoder(arguments, convs, n_channels),
+            encoder: encoder::stages(arguments, n_channels),
             decoder: decoder(arguments),
             conv_bias: arguments.conv_bias,
             norm_eps: arguments.norm_op_kwargs.eps,
@@ -136,17 +143,26 @@ impl UNet {
         Ok(unet)
     }
 
+    /// The class of `dynamic_network_architectures` that this is.
+    pub fn class_name(&self) -> &'static str {
+        let is_residual = |block: &EncoderBlock| matches!(block, EncoderBlock::Residual(_));
+        if self.encoder.iter().flatten().any(is_residual) { "ResidualEncoderUNet" } else { "PlainConvUNet" }
+    }
+
     /// Product of all strides per axis: patch extents must be multiples of it.
     pub fn total_stride(&self) -> Vec<usize> {
-        let strides = self.encoder.iter().map(|blocks| &blocks[0].stride);
+        let strides = self.encoder.iter().map(|blocks| blocks[0].stride());
         strides.fold(vec![1; self.n_axes], |total, stride| total.iter().zip(stride).map(|(t, s)| t * s).collect())
     }
 
     /// All parameters in the order of nnU-Net's `state_dict`: encoder, decoder blocks, upsamplings, heads.
     pub fn parameters(&self) -> Vec<Parameter> {
+        let encoder = self.encoder.iter().flatten().flat_map(|block| match block {
+            EncoderBlock::Plain(block) => self.of_block(block),
+            EncoderBlock::Residual(block) => self.of_residual(block),
+        });
         let decoder_blocks = self.decoder.iter().flat_map(|stage| &stage.blocks);
-        let mut all: Vec<_> =
-            self.encoder.iter().flatten().chain(decoder_blocks).flat_map(|block| self.of_block(block)).collect();
+        let mut all: Vec<_> = encoder.chain(decoder_blocks.flat_map(|block| self.of_block(block))).collect();
         for stage in &self.decoder {
             let up = &stage.upsampling;
             all.push(parameter(
@@ -166,17 +182,23 @@ impl UNet {
     }
 
     fn of_block(&self, block: &ConvBlock) -> Vec<Parameter> {
-        let features = vec![block.n_features];
-        let mut parameters = vec![parameter(
-            &block.name,
-            "conv.weight",
-            [&[block.n_features, block.n_inputs], &block.kernel[..]].concat(),
-            ParameterRole::ConvWeight,
-        )];
+        let mut parameters = of_conv(block);
+        if self.conv_bias {
+            parameters.push(parameter(&block.name, "conv.bias", vec![block.n_features], ParameterRole::Bias));
+        }
+        parameters.extend(of_norm(block, ParameterRole::NormScale));
         parameters
-            .extend(self.conv_bias.then(|| parameter(&block.name, "conv.bias", features.clone(), ParameterRole::Bias)));
-        parameters.push(parameter(&block.name, "norm.weight", features.clone(), ParameterRole::NormScale));
-        parameters.push(parameter(&block.name, "norm.bias", features, ParameterRole::NormShift));
+    }
+
+    fn of_residual(&self, block: &ResidualBlock) -> Vec<Parameter> {
+        let mut parameters = self.of_block(&block.first);
+        parameters.extend(self.of_block(&block.second));
+        let scale = parameters.iter_mut().rev().find(|parameter| parameter.role == ParameterRole::NormScale);
+        scale.into_iter().for_each(|scale| scale.role = ParameterRole::ResidualScale);
+        if let Some(projection) = &block.shortcut.projection {
+            parameters.extend(of_conv(projection));
+            parameters.extend(of_norm(projection, ParameterRole::NormScale));
+        }
         parameters
     }
 
@@ -189,86 +211,18 @@ impl UNet {
     }
 }
 
+fn of_conv(block: &ConvBlock) -> Vec<Parameter> {
+    let shape = [&[block.n_features, block.n_inputs], &block.kernel[..]].concat();
+    vec![parameter(&block.name, "conv.weight", shape, ParameterRole::ConvWeight)]
+}
+
+fn of_norm(block: &ConvBlock, scale: ParameterRole) -> [Parameter; 2] {
+    [("norm.weight", scale), ("norm.bias", ParameterRole::NormShift)]
+        .map(|(suffix, role)| parameter(&block.name, suffix, vec![block.n_features], role))
+}
+
 fn parameter(name: &str, suffix: &str, shape: Vec<usize>, role: ParameterRole) -> Parameter {
     Parameter { name: format!("{name}.{suffix}"), shape, role }
-}
-
-/// The arguments, and the convolutions of each encoder stage.
-fn checked(architecture: &Architecture, n_axes: usize) -> Result<(&ArchitectureArguments, &[usize]), TopologyError> {
-    let arguments = &architecture.arch_kwargs;
-    if architecture.network_class_name.ends_with(".ResidualEncoderUNet") {
-        return Err(TopologyError::ResidualEncoder);
-    }
-    for (field, found, expected) in [
-        ("network_class_name", architecture.network_class_name.as_str(), ".PlainConvUNet".to_owned()),
-        ("conv_op", &arguments.conv_op, format!(".Conv{n_axes}d")),
-        ("norm_op", &arguments.norm_op, format!(".InstanceNorm{n_axes}d")),
-        ("nonlin", &arguments.nonlin, ".LeakyReLU".to_owned()),
-    ] {
-        if !found.ends_with(&expected) {
-            return Err(TopologyError::Class { field, found: found.to_owned(), expected: expected[1..].to_owned() });
-        }
-    }
-    if let Some(found) = &arguments.dropout_op {
-        return Err(TopologyError::Class { field: "dropout_op", found: found.clone(), expected: "null".into() });
-    }
-    if let Some((argument, value)) = arguments.other.iter().next() {
-        return Err(TopologyError::Argument { argument: argument.clone(), found: value.to_string() });
-    }
-    let convs = match &arguments.encoder {
-        EncoderDepth::Convolutions(convs) => convs,
-        EncoderDepth::Blocks(blocks) => {
-            let (argument, found) = ("n_blocks_per_stage".to_owned(), format!("{blocks:?}"));
-            return Err(TopologyError::Argument { argument, found });
-        }
-    };
-    check_numbers(arguments, convs, n_axes)?;
-    Ok((arguments, convs))
-}
-
-fn check_numbers(arguments: &ArchitectureArguments, convs: &[usize], n_axes: usize) -> Result<(), TopologyError> {
-    let n = arguments.n_stages;
-    let ensure =
-        |good: bool, field, found: String| if good { Ok(()) } else { Err(TopologyError::Number { field, found }) };
-    let per_axis = |lists: &[Vec<usize>], allowed: fn(usize) -> bool| {
-        lists.len() == n && lists.iter().all(|list| list.len() == n_axes && list.iter().all(|&value| allowed(value)))
-    };
-    let counts = |list: &[usize], len: usize, max: usize| {
-        list.len() == len && list.iter().all(|value| (1..=max).contains(value))
-    };
-    let (features, decoder) = (&arguments.features_per_stage, &arguments.n_conv_per_stage_decoder);
-    let norm = &arguments.norm_op_kwargs;
-    let slope = arguments.nonlin_kwargs.negative_slope.unwrap_or(0.01);
-    ensure((2..=MAX_STAGES).contains(&n), "n_stages", n.to_string())?;
-    ensure(counts(features, n, MAX_FEATURES), "features_per_stage", format!("{features:?}"))?;
-    ensure(counts(convs, n, 64), "n_conv_per_stage", format!("{convs:?}"))?;
-    ensure(counts(decoder, n - 1, 64), "n_conv_per_stage_decoder", format!("{decoder:?}"))?;
-    let odd = |extent| extent % 2 == 1 && extent < 16;
-    ensure(per_axis(&arguments.kernel_sizes, odd), "kernel_sizes", format!("{:?}", arguments.kernel_sizes))?;
-    let strides = &arguments.strides;
-    ensure(per_axis(strides, |stride| (1..=8).contains(&stride)), "strides", format!("{strides:?}"))?;
-    ensure(strides[0].iter().all(|&stride| stride == 1), "strides of the first stage", format!("{:?}", strides[0]))?;
-    ensure(norm.affine, "norm_op_kwargs.affine", norm.affine.to_string())?;
-    ensure(norm.eps.is_finite() && norm.eps > 0.0, "norm_op_kwargs.eps", norm.eps.to_string())?;
-    ensure((0.0..1.0).contains(&slope), "nonlin_kwargs.negative_slope", slope.to_string())
-}
-
-fn encoder(arguments: &ArchitectureArguments, convs: &[usize], n_channels: usize) -> Vec<Vec<ConvBlock>> {
-    let mut n_inputs = n_channels;
-    let stage = |s: usize| {
-        let n_features = arguments.features_per_stage[s];
-        let blocks = (0..convs[s]).map(|i| ConvBlock {
-            name: format!("encoder.stages.{s}.0.convs.{i}"),
-            n_inputs: if i == 0 { n_inputs } else { n_features },
-            n_features,
-            kernel: arguments.kernel_sizes[s].clone(),
-            stride: if i == 0 { arguments.strides[s].clone() } else { vec![1; arguments.strides[s].len()] },
-        });
-        let blocks = blocks.collect();
-        n_inputs = n_features;
-        blocks
-    };
-    (0..arguments.n_stages).map(stage).collect()
 }
 
 fn decoder(arguments: &ArchitectureArguments) -> Vec<DecoderStage> {
@@ -296,52 +250,6 @@ fn decoder(arguments: &ArchitectureArguments) -> Vec<DecoderStage> {
     (0..arguments.n_stages - 1).map(stage).collect()
 }
 
-/// Why an architecture is not built.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TopologyError {
-    /// An argument that `PlainConvUNet` would build differently, or does not have.
-    #[error("architecture: the argument `{argument}`, here {found}, is not supported")]
-    Argument {
-        /// The argument of the plans.
-        argument: String,
-        /// Its value.
-        found: String,
-    },
-    /// A class this crate does not know.
-    #[error("architecture: `{field}` is `{found}`, only `{expected}` is supported")]
-    Class {
-        /// The field of the plans.
-        field: &'static str,
-        /// The class as found.
-        found: String,
-        /// The class supported.
-        expected: String,
-    },
-    /// A number that is out of range, or a list of the wrong length.
-    #[error("architecture: `{field}` cannot be {found}")]
-    Number {
-        /// The field of the plans.
-        field: &'static str,
-        /// Its value.
-        found: String,
-    },
-    /// The patch cannot be halved as often as the network does.
-    #[error("patch {patch:?} is not a multiple of the network's total stride {total_stride:?}")]
-    Patch {
-        /// The patch.
-        patch: Vec<usize>,
-        /// Product of the strides per axis.
-        total_stride: Vec<usize>,
-    },
-    /// The residual encoder presets are planned only.
-    #[error(
-        "`ResidualEncoderUNet` can be planned and preprocessed but is not trained yet; \
-         plan with `ExperimentPlanner` for a network that is"
-    )]
-    ResidualEncoder,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,6 +268,26 @@ mod tests {
         assert_eq!(listed, golden.lines().collect::<Vec<_>>());
     }
 
+    #[test]
+    fn parameters_of_a_residual_encoder_are_those_of_a_real_state_dict() {
+        let golden = include_str!("../tests/golden/plans/residual_state_dict.txt");
+        let mut configuration = configuration();
+        configuration.architecture.network_class_name = "unet.ResidualEncoderUNet".into();
+        let arguments = &mut configuration.architecture.arch_kwargs;
+        arguments.features_per_stage = vec![4, 8, 8, 12];
+        arguments.encoder = EncoderDepth::Blocks(vec![1, 3, 2, 1]);
+        arguments.n_conv_per_stage_decoder = vec![1, 2, 1];
+        arguments.strides[3] = vec![1, 1, 1];
+        let unet = UNet::new(&configuration, 2, 3).unwrap();
+        let listed: Vec<_> = unet.parameters().iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect();
+        assert_eq!(listed, golden.lines().collect::<Vec<_>>());
+        let residual = |p: &&Parameter| p.role == ParameterRole::ResidualScale;
+        let names: Vec<_> = unet.parameters().iter().filter(residual).map(|p| p.name.clone()).collect();
+        assert_eq!(names.len(), 1 + 3 + 2 + 1);
+        assert!(names.iter().all(|name| name.ends_with(".conv2.norm.weight")), "{names:?}");
+        assert_eq!(unet.class_name(), "ResidualEncoderUNet");
+    }
+
     fn check(change: impl FnOnce(&mut Configuration), message: &str) {
         let mut configuration = configuration();
         change(&mut configuration);
@@ -374,8 +302,7 @@ mod tests {
         );
         check(
             |c| c.architecture.network_class_name = "some.ResidualEncoderUNet".into(),
-            "`ResidualEncoderUNet` can be planned and preprocessed but is not trained yet; plan with \
-             `ExperimentPlanner` for a network that is",
+            "architecture: the argument `n_conv_per_stage`, here [2, 2, 2, 2], is not supported",
         );
         check(
             |c| c.architecture.arch_kwargs.encoder = EncoderDepth::Blocks(vec![1, 3, 4, 6]),

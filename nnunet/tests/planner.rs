@@ -9,7 +9,7 @@ use nnunet::dataset::DatasetJson;
 use nnunet::fingerprint::Fingerprint;
 use nnunet::planner::{PlanError, PlanOptions, Preset, plan};
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
-use nnunet::topology::{TopologyError, UNet};
+use nnunet::topology::UNet;
 use serde_json::{Value, json};
 
 const CASES: &str = include_str!("golden/planner/cases.json");
@@ -205,11 +205,15 @@ fn files_that_nnunet_cannot_read_are_not_planned() {
 }
 
 #[test]
-fn a_residual_encoder_is_planned_but_not_yet_built() {
+fn a_residual_encoder_is_planned_and_built() {
     let plans = planned(&hippocampus(), |options| options.preset = Preset::ResEncL).unwrap();
     assert_eq!(plans.plans_name, "nnUNetResEncUNetLPlans");
     let configuration = plans.configuration(&ConfigurationName("3d_fullres".into())).unwrap();
-    assert_eq!(UNet::new(&configuration, 1, 3), Err(TopologyError::ResidualEncoder));
+    let network = UNet::new(&configuration, 1, 3).unwrap();
+    assert_eq!(network.class_name(), "ResidualEncoderUNet");
+    // The stem is the first block of the first stage.
+    let depths: Vec<_> = network.encoder.iter().map(Vec::len).collect();
+    assert_eq!(depths, [1 + 1, 3, 4, 6]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod checkpoints;
 mod draft;
 mod error;
 mod memory;
+mod run;
 mod sbom;
 mod source;
 
@@ -16,7 +17,6 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use bundle_format::{BundleBuilder, BundleId, Channel, Digest, EntryPath, Role, SemanticVersion, Text, Timestamp};
-use nnunet::dataset::CaseId;
 use nnunet::fold::{Fold, Member};
 use nnunet::plans::ConfigurationName;
 use tch::Device;
@@ -26,7 +26,7 @@ pub use error::ExportError;
 use crate::checkpoint::CheckpointRecord;
 use crate::network::Network;
 use crate::onnx;
-use crate::probe::Probe;
+use crate::probe::{Origin, Probe};
 use crate::weights::Weights;
 use source::Source;
 
@@ -36,8 +36,9 @@ const TRAINER: &str = concat!("unnunet-train ", env!("CARGO_PKG_VERSION"));
 /// What to export.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Folder of the preprocessed data set, which holds `dataset_fingerprint.json` and the cases.
-    pub dataset_folder: PathBuf,
+    /// Folder of the preprocessed data set, which holds `dataset_fingerprint.json` and the cases; an imported run can
+    /// do without.
+    pub dataset_folder: Option<PathBuf>,
     /// Folder of the training, which holds `plans.json`, `dataset.json` and `fold_<f>/`.
     pub run_folder: PathBuf,
     /// The configuration that was trained.
@@ -81,8 +82,8 @@ pub enum Progress<'a> {
     Start {
         /// How many there are.
         n_members: usize,
-        /// The case whose middle becomes the probe.
-        probe: &'a CaseId,
+        /// What the probe case is.
+        probe: &'a Origin,
     },
     /// A member is written.
     Member {
@@ -100,8 +101,8 @@ pub struct Summary {
     pub manifest_sha256: Digest,
     /// The members, fold by fold, epoch by epoch.
     pub members: Vec<Member>,
-    /// The case whose middle is the probe.
-    pub probe: CaseId,
+    /// What the probe case is.
+    pub probe: Origin,
 }
 
 /// A member that has been written.
@@ -123,11 +124,11 @@ struct Exported {
 pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Summary, ExportError> {
     let source = Source::read(request)?;
     let members = checkpoints::members(&request.run_folder, &source.runs, request.max_members)?;
-    let (case, image) = source.probe_case(&request.dataset_folder, members[0].fold)?;
+    let (origin, image) = source.probe_case(request, members[0].fold)?;
     let patch = &source.configuration.patch_size;
     let mut probe = Probe::new(&image.view(), patch, source.network.n_outputs);
     drop(image);
-    progress(Progress::Start { n_members: members.len(), probe: &case });
+    progress(Progress::Start { n_members: members.len(), probe: &origin });
 
     let staging = staging_folder(&request.output)?;
     let mut exported = Vec::with_capacity(members.len());
@@ -137,8 +138,8 @@ pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Resu
         progress(Progress::Member { member });
     }
     progress(Progress::Packing);
-    let manifest_sha256 = pack(request, &source, probe, &exported)?;
-    Ok(Summary { manifest_sha256, members, probe: case })
+    let manifest_sha256 = pack(request, &source, (probe, &origin), &exported)?;
+    Ok(Summary { manifest_sha256, members, probe: origin })
 }
 
 fn export_member(
@@ -160,7 +161,12 @@ fn export_member(
     Ok(Exported { member, record, model, staged, onnx_sha256: Digest::of(&onnx), n_bytes: onnx.len() })
 }
 
-fn pack(request: &Request, source: &Source, probe: Probe, members: &[Exported]) -> Result<Digest, ExportError> {
+fn pack(
+    request: &Request,
+    source: &Source,
+    (probe, origin): (Probe, &Origin),
+    members: &[Exported],
+) -> Result<Digest, ExportError> {
     let identity = &request.identity;
     let mut builder = BundleBuilder::new(draft::draft(identity, source, members)?);
     for exported in members {
@@ -172,9 +178,9 @@ fn pack(request: &Request, source: &Source, probe: Probe, members: &[Exported]) 
         (draft::PLANS, Role::Config, source.plans_text.clone().into_bytes()),
         (draft::DATASET, Role::Config, source.dataset_text.clone().into_bytes()),
         (draft::PIPELINE, Role::Config, pipeline),
-        (draft::MODEL_CARD, Role::Document, card::model_card(identity, source, members).into_bytes()),
+        (draft::MODEL_CARD, Role::Document, card::model_card(identity, source, members, origin).into_bytes()),
         (draft::LICENSE, Role::Document, identity.license.clone().into_bytes()),
-        (draft::SBOM, Role::Sbom, sbom::bill_of_materials(identity, &source.plans.dataset_name, members)),
+        (draft::SBOM, Role::Sbom, sbom::bill_of_materials(identity, source, members)),
         (draft::INPUT, Role::Selftest, input),
         (draft::EXPECTED, Role::Selftest, expected),
     ] {

@@ -24,6 +24,7 @@ use nnunet::topology::UNet;
 
 pub use error::ImportError;
 pub use probe::PROBE_FILE;
+pub(crate) use probe::read as read_probe;
 pub use record::{IMPORT_FILE, ImportRecord, ImportedCheckpoint};
 
 use crate::checkpoint::CheckpointFolder;
@@ -193,6 +194,7 @@ impl Model {
                 name: name.clone(),
                 epoch,
                 cycle: record.cycle,
+                file: file_digest(&path)?,
                 weights: digest,
             });
             imported.mirror_axes = axes;
@@ -214,6 +216,11 @@ fn epoch_record(epoch: u32, cycle_length: Option<u32>) -> EpochRecord {
         ema_pseudo_dice: None,
         seconds: f64::NAN,
     }
+}
+
+fn file_digest(path: &Path) -> Result<Digest, ImportError> {
+    let file = fs_err::File::open(path).map_err(|source| ImportError::Digesting { source })?;
+    Digest::of_reader(file).map_err(|source| ImportError::Digesting { source })
 }
 
 fn checkpoint_path(model: &Path, fold: Fold, name: &str) -> PathBuf {

@@ -2,7 +2,8 @@
 //!
 //! Standard deviation `sqrt(2 / (1 + 0.01²) / fan_in)`, where libtorch takes as fan-in the second axis of the weight
 //! times the kernel's voxels: input channels of a convolution, *output* channels of a transposed one. Biases are 0,
-//! norms scale by 1 and shift by 0. The numbers come from our own streams, so that they do not depend on libtorch.
+//! norms scale by 1 and shift by 0,
+//! but the last norm of a residual block scales by 0 (`init_last_bn_before_add_to_0`). The numbers come from our own streams, so that they do not depend on libtorch.
 
 use nnunet::fold::Fold;
 use nnunet::topology::{Parameter, ParameterRole, UNet};
@@ -31,7 +32,7 @@ pub fn initial_weights(topology: &UNet, seed: u64, fold: Fold) -> Weights {
 fn values(parameter: &Parameter, stream: &Stream) -> Vec<f32> {
     let len = parameter.shape.iter().product();
     match parameter.role {
-        ParameterRole::Bias | ParameterRole::NormShift => vec![0.0; len],
+        ParameterRole::Bias | ParameterRole::NormShift | ParameterRole::ResidualScale => vec![0.0; len],
         ParameterRole::NormScale => vec![1.0; len],
         ParameterRole::ConvWeight | ParameterRole::TransposedWeight => {
             let fan_in: usize = parameter.shape[1..].iter().product();
@@ -62,5 +63,6 @@ mod tests {
         check(ParameterRole::ConvWeight, &[64, 8, 3, 3, 3], 0.096_22);
         check(ParameterRole::TransposedWeight, &[128, 4, 2, 2, 2], 0.249_99);
         check(ParameterRole::Bias, &[10], 0.0);
+        check(ParameterRole::ResidualScale, &[10], 0.0);
     }
 }

@@ -1,7 +1,7 @@
 //! ONNX files written from the topology; libtorch has no exporter of its own.
 //!
-//! `tch` offers none, and tracing through Python would bring Python into the training machine. The U-Net is five
-//! operators, so the file is put together here: opset 17, one input `image` and one output `logits`, both
+//! `tch` offers none, and tracing through Python would bring Python into the training machine. A U-Net is five to
+//! seven operators, so the file is put together here: opset 17, one input `image` and one output `logits`, both
 //! `[batch, channel, (z,) y, x]` with a free batch axis and the patch as the other extents. The same network and
 //! weights give the same bytes: no times, no paths, sorted initializers, stable names.
 
@@ -10,7 +10,7 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use nnunet::topology::UNet;
+use nnunet::topology::{EncoderBlock, UNet};
 use prost::Message;
 
 use crate::weights::{Weights, WeightsError};
@@ -19,14 +19,28 @@ use crate::weights::{Weights, WeightsError};
 pub const IR_VERSION: u32 = 8;
 /// Version of the operator set `ai.onnx`.
 pub const OPSET: u32 = 17;
-/// Every operator that a file uses, sorted.
-pub const OPERATORS: [&str; 5] = ["Concat", "Conv", "ConvTranspose", "InstanceNormalization", "LeakyRelu"];
+/// Operators that the file of any network uses.
+const OPERATORS: [&str; 5] = ["Concat", "Conv", "ConvTranspose", "InstanceNormalization", "LeakyRelu"];
 /// Name of the input.
 const INPUT: &str = "image";
 /// Name of the output.
 const OUTPUT: &str = "logits";
 /// Protobuf's limit for one message.
 const MAX_BYTES: usize = 0x7fff_ffff;
+
+/// Every operator that the file of `network` uses, sorted.
+pub fn operators(network: &UNet) -> Vec<&'static str> {
+    let mut operators = OPERATORS.to_vec();
+    for block in network.encoder.iter().flatten() {
+        if let EncoderBlock::Residual(block) = block {
+            operators.push("Add");
+            operators.extend(block.shortcut.pooling.is_some().then_some("AveragePool"));
+        }
+    }
+    operators.sort_unstable();
+    operators.dedup();
+    operators
+}
 
 /// Writes `network` with `weights` for patches of extent `patch`, `[(z,) y, x]`.
 ///

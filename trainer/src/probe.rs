@@ -4,7 +4,10 @@
 //! and kernels agree. All logits of a large patch would outweigh the models, so that every n-th is kept, n odd, lest
 //! only one parity of a power-of-two axis be seen.
 
+use std::fmt::{self, Display, Formatter};
+
 use ndarray::{Array4, ArrayView4, s};
+use nnunet::dataset::CaseId;
 use tch::{TchError, Tensor};
 
 use crate::network::Network;
@@ -14,6 +17,27 @@ use crate::weights::{self, Weights, WeightsError};
 const MAX_LOGITS: usize = 1 << 16;
 /// Name of the tensor in `selftest/input.bin`.
 const IMAGE: &str = "image";
+
+/// What a probe patch was cut from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The middle of a preprocessed case.
+    Case(CaseId),
+    /// The middle of an image that was named when the networks were imported.
+    Image(String),
+    /// Seeded normal noise: what a normalized image looks like to a kernel but not to a radiologist.
+    Noise,
+}
+
+impl Display for Origin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Case(case) => write!(f, "the middle of case `{case}`"),
+            Self::Image(name) => write!(f, "the middle of image `{name}`"),
+            Self::Noise => f.write_str("a patch of seeded noise, not of an image"),
+        }
+    }
+}
 
 /// The middle of a preprocessed case, as the network sees it, and the logits of the members so far.
 #[derive(Debug)]

@@ -21,6 +21,9 @@ pub use error::PthError;
 use crate::weights::{Tensor, Weights};
 use pickle::{Ref, Tree, Value};
 
+/// Most names of one parameter: encoder and decoder each list it twice.
+const MAX_NAMES: usize = 4;
+
 /// An nnU-Net checkpoint: what an import keeps of it.
 #[derive(Debug)]
 pub struct PthCheckpoint {
@@ -80,6 +83,10 @@ impl PthCheckpoint {
         let Value::Dict(entries) = self.tree.value(table) else {
             return Err(PthError::Field { field: "network_weights", found: self.tree.kind(table) });
         };
+        let limit = MAX_NAMES * parameters.len();
+        if entries.len() > limit {
+            return Err(PthError::Names { limit, found: entries.len() });
+        }
         let mut weights = Weights::default();
         for &(key, value) in entries {
             let original = self.tree.text(key);

@@ -13,7 +13,7 @@ use nnunet::topology::UNet;
 pub fn shapes(topology: &UNet, patch: [usize; 3], n_heads: usize) -> Vec<[usize; 3]> {
     let mut shape = patch;
     let stage = |index: usize| {
-        let stride = &topology.encoder[index][0].stride;
+        let stride = topology.encoder[index][0].stride();
         let first_axis = 3 - stride.len();
         for (extent, stride) in shape[first_axis..].iter_mut().zip(stride) {
             *extent /= stride;

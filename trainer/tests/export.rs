@@ -149,7 +149,7 @@ impl Training {
 
     fn request(&self, name: &str) -> Request {
         Request {
-            dataset_folder: self.path("data"),
+            dataset_folder: Some(self.path("data")),
             run_folder: self.path("run"),
             configuration: ConfigurationName(name.into()),
             folds: vec![],

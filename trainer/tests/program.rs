@@ -181,13 +181,13 @@ fn presets_and_options_of_the_planner_are_nnunets() {
     let root = root.path();
     raw(root);
     check(root, "fingerprint -d 1", 0, "5 cases measured");
-    check(root, "plan -d 1 --planner nnUNetPlannerResEncL", 0, "are not trained yet");
+    check(root, "plan -d 1 --planner nnUNetPlannerResEncL --features 4 --batch-size 2", 0, "2d");
     let plans = text(root, "nnUNetResEncUNetLPlans.json");
     assert!(plans.contains("ResidualEncoderUNet") && plans.contains("nnUNetPlannerResEncL"), "{plans}");
     let preset = "--plans-name nnUNetResEncUNetLPlans";
     check(root, &format!("preprocess -d 1 {preset}"), 0, "5 cases preprocessed");
     let train = TRAIN.replace("train 1", "train --plans nnUNetResEncUNetLPlans 1");
-    check(root, &train, 2, "can be planned and preprocessed but is not trained yet");
+    check(root, &train, 0, "epoch 1/2 (cycle 1");
 
     check(root, "plan -d 1 --gpu-memory-target 4", 0, "`--plans-name` keeps both");
     check(root, "plan -d 1 --overwrite-target-spacing 999 0.5 1 --plans-name fine", 0, "spacing [0.5, 1.0]");

@@ -26,9 +26,9 @@ pub struct Args {
     dataset: String,
     /// Configuration, such as `2d` or `3d_fullres`.
     configuration: String,
-    /// Folder of the preprocessed data sets.
+    /// Folder of the preprocessed data sets, from which the probe case is taken; an imported run needs none.
     #[arg(long, env = "nnUNet_preprocessed", value_name = "DIR")]
-    preprocessed: PathBuf,
+    preprocessed: Option<PathBuf>,
     /// Folder of the trainings.
     #[arg(long, env = "nnUNet_results", value_name = "DIR")]
     results: PathBuf,
@@ -118,7 +118,7 @@ fn style() -> ProgressStyle {
 fn show(bar: &ProgressBar, progress: Progress<'_>) {
     match progress {
         Progress::Start { n_members, probe } => {
-            bar.suspend(|| output::note(format_args!("the probe case is the middle of case `{probe}`")));
+            bar.suspend(|| output::note(format_args!("the probe case is {probe}")));
             bar.set_length(n_members as u64);
             bar.set_message("exporting");
         }
@@ -128,9 +128,10 @@ fn show(bar: &ProgressBar, progress: Progress<'_>) {
 }
 
 fn request(args: &Args) -> anyhow::Result<Request> {
-    let dataset_folder = folders::dataset(&args.preprocessed, &args.dataset)?;
     let configuration = ConfigurationName(args.configuration.clone());
-    let name = dataset_folder.file_name().unwrap_or_default().to_string_lossy();
+    let results_folder = folders::dataset(&args.results, &args.dataset)?;
+    let name = results_folder.file_name().unwrap_or_default().to_string_lossy();
+    let dataset_folder = args.preprocessed.as_ref().map(|root| root.join(&*name));
     let run_folder = folders::run(&args.results, &name, &args.plans, &configuration);
     let title = match &args.title {
         Some(title) => title.clone(),

@@ -1,7 +1,6 @@
 //! `unnunet-train plan`: from a fingerprint to plans.
 
 use nnunet::fingerprint::Fingerprint;
-use nnunet::planner::Preset;
 use nnunet::plans::{ConfigurationName, Plans};
 
 use crate::cli::planning_args::{DatasetArgs, PlanArgs};
@@ -51,9 +50,6 @@ pub fn make(workplace: &Workplace, fingerprint: &Fingerprint, args: &PlanArgs) -
     if args.hides_the_usual_plans() {
         let name = &plans.plans_name;
         output::note(format_args!("note: `{name}` are not the planner's usual plans; `--plans-name` keeps both"));
-    }
-    if options.preset != Preset::Plain {
-        output::note("note: residual encoders can be planned and preprocessed for but are not trained yet");
     }
     for name in plans.configurations.keys().cloned().map(ConfigurationName) {
         let configuration = plans.configuration(&name)?;

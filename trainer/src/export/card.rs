@@ -4,20 +4,27 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use nnunet::fold::Fold;
+
+use super::run::Run;
 use super::source::Source;
 use super::{Exported, Identity, TRAINER};
 use crate::checkpoint_rule::CheckpointRule;
+use crate::import::ImportRecord;
+use crate::probe::Origin;
+use crate::run_record::RunRecord;
 use crate::schedule::Decay;
 
 /// The content of `docs/model_card.md`.
-pub(super) fn model_card(identity: &Identity, source: &Source, members: &[Exported]) -> String {
-    ModelCard { identity, source, members }.to_string()
+pub(super) fn model_card(identity: &Identity, source: &Source, members: &[Exported], probe: &Origin) -> String {
+    ModelCard { identity, source, members, probe }.to_string()
 }
 
 struct ModelCard<'a> {
     identity: &'a Identity,
     source: &'a Source,
     members: &'a [Exported],
+    probe: &'a Origin,
 }
 
 impl Display for ModelCard<'_> {
@@ -29,7 +36,7 @@ impl Display for ModelCard<'_> {
         self.data(f)?;
         self.network(f)?;
         self.training(f)?;
-        limits(f)
+        limits(self.probe, f)
     }
 }
 
@@ -43,7 +50,12 @@ impl ModelCard<'_> {
         writeln!(f, "- Structures: {}\n", structures.join(", "))?;
         writeln!(f, "| fold | training cases | validation cases |\n|---:|---:|---:|")?;
         for (fold, run) in &source.runs {
-            writeln!(f, "| {} | {} | {} |", fold.0, run.split.train.len(), run.split.val.len())?;
+            match run {
+                Run::Trained(run) => {
+                    writeln!(f, "| {} | {} | {} |", fold.0, run.split.train.len(), run.split.val.len())?;
+                }
+                Run::Imported(_) => writeln!(f, "| {} | not recorded | not recorded |", fold.0)?,
+            }
         }
         writeln!(f)
     }
@@ -58,17 +70,16 @@ impl ModelCard<'_> {
         writeln!(f, "- Plans `{}`, configuration `{}`", plans.plans_name, source.name)?;
         writeln!(f, "- Patch {:?} voxels at {:?} mm", configuration.patch_size, configuration.spacing)?;
         writeln!(f, "- Normalization {:?}", configuration.normalization_schemes)?;
-        writeln!(f, "- U-Net, features {:?}, {n_parameters} parameters\n", arguments.features_per_stage)
+        writeln!(f, "- `{}`, features {:?}, {n_parameters} parameters\n", source.network.class_name(), arguments.features_per_stage)
     }
 
     fn training(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "## Training\n")?;
         for (fold, run) in &self.source.runs {
-            let schedule = &run.schedule;
-            let (n_epochs, n_cycles) = (schedule.n_epochs(), schedule.n_cycles());
-            write!(f, "- Fold {}: {n_epochs} epochs of {} iterations ", fold.0, run.iterations)?;
-            write!(f, "in {n_cycles} cycles, schedule `{}`, ", decay(schedule.decay()))?;
-            writeln!(f, "checkpoints `{}`, seed {}, by {}", rule(run.checkpoints), run.seed, run.program)?;
+            match run {
+                Run::Trained(run) => trained(*fold, run, f)?,
+                Run::Imported(import) => imported(*fold, import, f)?,
+            }
         }
         writeln!(f, "\nMembers of the ensemble. Pseudo-Dice is the moving average over epochs of the mean foreground")?;
         writeln!(f, "Dice of random validation patches, which is not the Dice of whole cases.\n")?;
@@ -81,14 +92,37 @@ impl ModelCard<'_> {
     }
 }
 
-fn limits(f: &mut Formatter<'_>) -> fmt::Result {
+fn trained(fold: Fold, run: &RunRecord, f: &mut Formatter<'_>) -> fmt::Result {
+    let schedule = &run.schedule;
+    let (n_epochs, n_cycles) = (schedule.n_epochs(), schedule.n_cycles());
+    write!(f, "- Fold {}: {n_epochs} epochs of {} iterations ", fold.0, run.iterations)?;
+    write!(f, "in {n_cycles} cycles, schedule `{}`, ", decay(schedule.decay()))?;
+    writeln!(f, "checkpoints `{}`, seed {}, by {}", rule(run.checkpoints), run.seed, run.program)
+}
+
+fn imported(fold: Fold, import: &ImportRecord, f: &mut Formatter<'_>) -> fmt::Result {
+    write!(f, "- Fold {}: not trained by this program. Weights of nnU-Net v2, trainer `{}`, ", fold.0, import.trainer)?;
+    writeln!(f, "imported by {}; splits, schedule and pseudo-Dice are not recorded", import.program)?;
+    for checkpoint in &import.checkpoints {
+        write!(f, "    - `{fold}/checkpoint_{}` from `{fold}/checkpoint_", checkpoint.epoch)?;
+        writeln!(f, "{}.pth`, SHA-256 `{}`", checkpoint.name, checkpoint.file)?;
+    }
+    Ok(())
+}
+
+fn limits(probe: &Origin, f: &mut Formatter<'_>) -> fmt::Result {
     writeln!(f, "## Limits of use\n")?;
     writeln!(f, "- The networks know images like those of the data set: other scanners, sequences, populations or")?;
     writeln!(f, "  pathologies may fail without looking wrong. Uncertainty scores rank cases; they are no proof.")?;
     writeln!(f, "- No score of this bundle is calibrated to an expected Dice.")?;
     writeln!(f, "- Not a medical device. Clinical use needs its own validation and approval.")?;
-    writeln!(f, "- The self-test holds one preprocessed patch of a validation case; whoever passes the bundle on")?;
-    writeln!(f, "  passes on this piece of an image.")
+    match probe {
+        Origin::Noise => writeln!(f, "- The self-test holds {probe}."),
+        Origin::Case(_) | Origin::Image(_) => {
+            writeln!(f, "- The self-test holds one preprocessed patch, {probe}; whoever passes the bundle on")?;
+            writeln!(f, "  passes on this piece of an image.")
+        }
+    }
 }
 
 fn decay(decay: Decay) -> &'static str {

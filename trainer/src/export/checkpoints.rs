@@ -1,6 +1,6 @@
 //! Which checkpoints of a training become members.
 //!
-//! Those that the checkpoint rule of each fold's `run.json` keeps: `fold_<f>/checkpoint_<epoch>.safetensors` with its
+//! Those that the checkpoint rule of each fold's `run.json` keeps, or that its `import.json` lists: `fold_<f>/checkpoint_<epoch>.safetensors` with its
 //! record. All must be there, so that a training that still runs is not taken for a finished one. `best` and `latest`
 //! serve other ends and are passed over.
 
@@ -11,12 +11,12 @@ use std::path::Path;
 use nnunet::fold::{Fold, Member};
 
 use super::ExportError;
+use super::run::Run;
 use crate::checkpoint::{CheckpointFolder, CheckpointRecord};
-use crate::run_record::RunRecord;
 use crate::weights::Weights;
 
 /// Reads how each of `folds`, or every fold if there are none, was trained.
-pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, RunRecord>, ExportError> {
+pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, Run>, ExportError> {
     let mut folds: BTreeSet<Fold> = folds.iter().copied().collect();
     if folds.is_empty() {
         folds = trained(run_folder)?;
@@ -27,8 +27,7 @@ pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, R
     folds
         .into_iter()
         .map(|fold| {
-            let run = RunRecord::read(&run_folder.join(fold.to_string()).join("run.json"))
-                .map_err(|source| ExportError::Run { fold, source })?;
+            let run = Run::read(&run_folder.join(fold.to_string()), fold)?;
             Ok((fold, run))
         })
         .collect()
@@ -37,13 +36,12 @@ pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, R
 /// Members of all folds, sorted by fold and epoch, at most `max` of each fold.
 pub(super) fn members(
     run_folder: &Path,
-    runs: &BTreeMap<Fold, RunRecord>,
+    runs: &BTreeMap<Fold, Run>,
     max: Option<NonZeroUsize>,
 ) -> Result<Vec<Member>, ExportError> {
     let mut members = Vec::new();
     for (&fold, run) in runs {
-        let epochs = run.checkpoints.epochs(&run.schedule).map_err(|source| ExportError::Rule { fold, source })?;
-        let epochs: Vec<u32> = epochs.into_iter().collect();
+        let epochs = run.epochs(fold)?;
         let folder = run_folder.join(fold.to_string());
         let is_there = |epoch: u32| {
             ["json", "safetensors"].iter().all(|suffix| folder.join(format!("checkpoint_{epoch}.{suffix}")).is_file())

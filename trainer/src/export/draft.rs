@@ -51,7 +51,7 @@ pub(super) fn draft(identity: &Identity, source: &Source, members: &[Exported]) 
         min_security_version: 0,
         onnx: OnnxProfile {
             ir_version: onnx::IR_VERSION,
-            operators: onnx::OPERATORS.into_iter().map(Token::new).collect::<Result<_, _>>()?,
+            operators: onnx::operators(&source.network).into_iter().map(Token::new).collect::<Result<_, _>>()?,
             opset: onnx::OPSET,
         },
         pipeline: EntryPath::new(PIPELINE)?,

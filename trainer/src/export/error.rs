@@ -11,6 +11,7 @@ use nnunet::topology::TopologyError;
 
 use crate::checkpoint::CheckpointError;
 use crate::checkpoint_rule::CheckpointRuleError;
+use crate::import::ImportError;
 use crate::network::NetworkError;
 use crate::onnx::OnnxError;
 use crate::probe::ProbeError;
@@ -62,6 +63,24 @@ pub enum ExportError {
         /// What the system said, with the folder.
         source: io::Error,
     },
+    /// The record of an import, or its probe case, cannot be used.
+    #[error("{fold} has no usable record of its import")]
+    Import {
+        /// The fold.
+        fold: Fold,
+        /// Which file, and why.
+        source: Box<ImportError>,
+    },
+    /// Two folds mirrored along different axes, and a bundle has one list of them.
+    #[error("{fold} was mirrored along axes {found:?}, others along {expected:?}")]
+    MirrorAxes {
+        /// The fold.
+        fold: Fold,
+        /// Axes of the first fold.
+        expected: Vec<usize>,
+        /// Axes of this one.
+        found: Vec<usize>,
+    },
     /// A member's id cannot be an entry of a bundle.
     #[error("a member cannot be named")]
     Name {
@@ -79,6 +98,12 @@ pub enum ExportError {
     /// A fold has no validation case to take the probe from.
     #[error("{fold} has no validation case")]
     NoCase {
+        /// The fold.
+        fold: Fold,
+    },
+    /// A training of ours is exported without its preprocessed data set.
+    #[error("{fold} was trained here; its preprocessed data set is needed for the probe case")]
+    NoDataset {
         /// The fold.
         fold: Fold,
     },
@@ -124,6 +149,14 @@ pub enum ExportError {
         /// Why.
         #[from]
         source: ProbeError,
+    },
+    /// The probe case of an import does not fit the data set.
+    #[error("the probe case has {found} channels, `dataset.json` names {expected}")]
+    ProbeChannels {
+        /// Channels of the data set.
+        expected: usize,
+        /// Channels of the probe case.
+        found: usize,
     },
     /// A required range of versions is malformed.
     #[error("a range of versions is malformed")]

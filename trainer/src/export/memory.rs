@@ -4,7 +4,7 @@
 //! that live together in one patch, and the volumes of the pipeline: the channels, and four floats per voxel and
 //! output (logits, probabilities, and the two running sums). A larger case needs more.
 
-use nnunet::topology::UNet;
+use nnunet::topology::{EncoderBlock, UNet};
 
 use super::source::Source;
 
@@ -29,17 +29,20 @@ fn median_voxels(source: &Source) -> f64 {
     resampled.max(original as f64)
 }
 
-/// Floats of all skip connections and of three times the largest feature map: input, output and scratch.
+/// Floats of all skip connections and of the largest feature map times those alive at once: input, output and scratch,
+/// and in a residual block its shortcut.
 fn feature_floats(network: &UNet, patch: &[usize]) -> usize {
+    let is_residual = |block: &EncoderBlock| matches!(block, EncoderBlock::Residual(_));
+    let alive = if network.encoder.iter().flatten().any(is_residual) { 4 } else { 3 };
     let mut extent = patch.to_vec();
     let mut maps = Vec::with_capacity(network.encoder.len());
     for blocks in &network.encoder {
-        for (extent, stride) in extent.iter_mut().zip(&blocks[0].stride) {
+        for (extent, stride) in extent.iter_mut().zip(blocks[0].stride()) {
             *extent /= stride;
         }
-        maps.push(blocks[0].n_features * extent.iter().product::<usize>());
+        maps.push(blocks[0].n_features() * extent.iter().product::<usize>());
     }
-    maps.iter().sum::<usize>() + 3 * maps.iter().max().copied().unwrap_or_default()
+    maps.iter().sum::<usize>() + alive * maps.iter().max().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 
 use serde_json::{Value, json};
 
+use super::source::Source;
 use super::{Exported, Identity};
 
 /// The content of `sbom/model.cdx.json`.
-pub(super) fn bill_of_materials(identity: &Identity, dataset: &str, members: &[Exported]) -> Vec<u8> {
-    let components = members.iter().map(|exported| component(identity, dataset, exported));
+pub(super) fn bill_of_materials(identity: &Identity, source: &Source, members: &[Exported]) -> Vec<u8> {
+    let dataset = source.plans.dataset_name.as_str();
+    let components = members.iter().map(|exported| component(identity, source, exported));
     let data = json!({ "type": "data", "bom-ref": reference(dataset), "name": dataset });
     let bill = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -40,7 +42,7 @@ pub(super) fn bill_of_materials(identity: &Identity, dataset: &str, members: &[E
     text
 }
 
-fn component(identity: &Identity, dataset: &str, exported: &Exported) -> Value {
+fn component(identity: &Identity, source: &Source, exported: &Exported) -> Value {
     let id = exported.member.to_string();
     json!({
         "type": "machine-learning-model",
@@ -52,8 +54,8 @@ fn component(identity: &Identity, dataset: &str, exported: &Exported) -> Value {
             "approach": { "type": "supervised" },
             "task": "image segmentation",
             "architectureFamily": "convolutional neural network",
-            "modelArchitecture": "PlainConvUNet",
-            "datasets": [{ "ref": reference(dataset) }],
+            "modelArchitecture": source.network.class_name(),
+            "datasets": [{ "ref": reference(&source.plans.dataset_name) }],
         } },
     })
 }

@@ -11,7 +11,10 @@ use nnunet::pipeline::Pipeline;
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
+use super::run::Run;
 use super::{ExportError, Request, checkpoints};
+use crate::import::{self, FINGERPRINT};
+use crate::probe::Origin;
 use crate::raw_dataset::read_text;
 use crate::run_record::RunRecord;
 use crate::store::Store;
@@ -25,7 +28,7 @@ pub(super) struct Source {
     pub(super) plans_sha256: Digest,
     /// `dataset.json` as it is.
     pub(super) dataset_text: String,
-    /// Digest over `dataset.json` and `dataset_fingerprint.json`.
+    /// Digest over `dataset.json` and, where it is there, `dataset_fingerprint.json`.
     pub(super) dataset_sha256: Digest,
     /// The plans.
     pub(super) plans: Plans,
@@ -39,8 +42,10 @@ pub(super) struct Source {
     pub(super) labels: LabelSet,
     /// The network.
     pub(super) network: UNet,
-    /// Settings of each fold's training.
-    pub(super) runs: BTreeMap<Fold, RunRecord>,
+    /// Axes along which every fold mirrored.
+    pub(super) mirror_axes: Vec<usize>,
+    /// What is known of each fold's training.
+    pub(super) runs: BTreeMap<Fold, Run>,
 }
 
 impl Source {
@@ -58,15 +63,16 @@ impl Source {
         let dataset = DatasetJson::parse(&dataset_text).map_err(refuse)?;
         let (channels, labels) = (dataset.channels().map_err(refuse)?, dataset.structures().map_err(refuse)?);
         let network = UNet::new(&configuration, channels.len(), labels.n_outputs())?;
-        let fingerprint = read_text(&request.dataset_folder.join("dataset_fingerprint.json"))?;
         let runs = checkpoints::runs(&request.run_folder, &request.folds)?;
         let expected = RunRecord::digest(&plans).map_err(|source| ExportError::PlansDigest { source })?;
-        if let Some((&fold, _)) = runs.iter().find(|(_, run)| run.plans != expected || run.configuration != name) {
+        if let Some((&fold, _)) = runs.iter().find(|(_, run)| !run.is_of(expected, &name)) {
             return Err(ExportError::OtherPlans { fold, path: plans_path });
         }
+        let fingerprint = fingerprint(request, &runs)?;
         Ok(Self {
             plans_sha256: Digest::of(plans_text.as_bytes()),
-            dataset_sha256: dataset_digest(&dataset_text, &fingerprint),
+            dataset_sha256: dataset_digest(&dataset_text, fingerprint.as_deref()),
+            mirror_axes: mirror_axes(&runs, network.n_axes)?,
             name,
             plans_text,
             dataset_text,
@@ -81,16 +87,35 @@ impl Source {
 
     /// `config/pipeline.json`.
     pub(super) fn pipeline(&self, probe_stride: usize) -> Vec<u8> {
-        // Training mirrors along every axis.
-        let pipeline = Pipeline::new(self.name.clone(), (0..self.network.n_axes).collect(), probe_stride);
+        let pipeline = Pipeline::new(self.name.clone(), self.mirror_axes.clone(), probe_stride);
         let mut text = serde_json::to_vec_pretty(&pipeline).expect("a pipeline is plain data");
         text.push(b'\n');
         text
     }
 
-    /// The first validation case of `fold` and the block in its middle that fills a patch.
-    pub(super) fn probe_case(&self, dataset_folder: &Path, fold: Fold) -> Result<(CaseId, Array4<f32>), ExportError> {
-        let case = self.runs.get(&fold).and_then(|run| run.split.val.first()).ok_or(ExportError::NoCase { fold })?;
+    /// The block that fills a patch, and where it comes from: the middle of the first validation case of `fold`, or
+    /// of an imported run what was put aside when it was imported.
+    pub(super) fn probe_case(&self, request: &Request, fold: Fold) -> Result<(Origin, Array4<f32>), ExportError> {
+        match self.runs.get(&fold) {
+            Some(Run::Imported(import)) => {
+                let image = import::read_probe(&request.run_folder)
+                    .map_err(|source| ExportError::Import { fold, source: Box::new(source) })?;
+                let (found, expected) = (image.dim().0, self.network.n_channels);
+                if found != expected {
+                    return Err(ExportError::ProbeChannels { expected, found });
+                }
+                Ok((import.probe.clone().map_or(Origin::Noise, Origin::Image), image))
+            }
+            Some(Run::Trained(run)) => {
+                let case = run.split.val.first().ok_or(ExportError::NoCase { fold })?;
+                let folder = request.dataset_folder.as_deref().ok_or(ExportError::NoDataset { fold })?;
+                Ok((Origin::Case(case.clone()), self.middle(folder, case)?))
+            }
+            None => Err(ExportError::NoCase { fold }),
+        }
+    }
+
+    fn middle(&self, dataset_folder: &Path, case: &CaseId) -> Result<Array4<f32>, ExportError> {
         let store = Store::new(dataset_folder.join(&self.configuration.data_identifier));
         let stored = store.open(case)?;
         let (found, expected) = (stored.record.n_channels, self.network.n_channels);
@@ -102,13 +127,35 @@ impl Source {
         let upper = [0, 1, 2].map(|axis| lower[axis] + patch[axis].min(shape[axis]));
         let block = stored.read_block(lower, upper)?;
         let [z, y, x] = block.shape;
-        let image = Array4::from_shape_vec((found, z, y, x), block.image).expect("a block has the voxels of its shape");
-        Ok((case.clone(), image))
+        Ok(Array4::from_shape_vec((found, z, y, x), block.image).expect("a block has the voxels of its shape"))
     }
 }
 
-/// SHA-256 of what `sha256sum dataset.json dataset_fingerprint.json` prints.
-fn dataset_digest(dataset: &str, fingerprint: &str) -> Digest {
-    let [dataset, fingerprint] = [dataset, fingerprint].map(|text| Digest::of(text.as_bytes()));
-    Digest::of(format!("{dataset}  dataset.json\n{fingerprint}  dataset_fingerprint.json\n").as_bytes())
+/// `dataset_fingerprint.json`: of the preprocessed data set, or of an imported run its own, if nnU-Net left one.
+fn fingerprint(request: &Request, runs: &BTreeMap<Fold, Run>) -> Result<Option<String>, ExportError> {
+    let trained = runs.iter().find(|(_, run)| matches!(run, Run::Trained(_)));
+    let path = match (trained, &request.dataset_folder) {
+        (Some(_), Some(folder)) => folder.join(FINGERPRINT),
+        (Some((&fold, _)), None) => return Err(ExportError::NoDataset { fold }),
+        (None, _) => request.run_folder.join(FINGERPRINT),
+    };
+    let is_needed = trained.is_some() || path.is_file();
+    Ok(is_needed.then(|| read_text(&path)).transpose()?)
+}
+
+/// The axes of the first fold; a bundle has one list of them.
+fn mirror_axes(runs: &BTreeMap<Fold, Run>, n_axes: usize) -> Result<Vec<usize>, ExportError> {
+    let mut folds = runs.iter().map(|(&fold, run)| (fold, run.mirror_axes(n_axes)));
+    let expected = folds.next().map(|(_, axes)| axes).unwrap_or_default();
+    match folds.find(|(_, axes)| *axes != expected) {
+        Some((fold, found)) => Err(ExportError::MirrorAxes { fold, expected, found }),
+        None => Ok(expected),
+    }
+}
+
+/// SHA-256 of what `sha256sum dataset.json dataset_fingerprint.json` prints; of one line where there is no fingerprint.
+fn dataset_digest(dataset: &str, fingerprint: Option<&str>) -> Digest {
+    let line = |text: &str, name| format!("{}  {name}\n", Digest::of(text.as_bytes()));
+    let fingerprint = fingerprint.map(|text| line(text, FINGERPRINT)).unwrap_or_default();
+    Digest::of(format!("{}{fingerprint}", line(dataset, "dataset.json")).as_bytes())
 }

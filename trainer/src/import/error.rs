@@ -33,6 +33,9 @@ pub enum ImportError {
     /// The plans have no digest.
     #[error("the plans cannot be compared")]
     Digest { source: RunRecordError },
+    /// A checkpoint's file cannot be read.
+    #[error("a checkpoint cannot be read")]
+    Digesting { source: io::Error },
     /// A run lies there already.
     #[error("`{}` is there already; give the import another name with `--name`", path.display())]
     Exists { path: PathBuf },
@@ -63,6 +66,9 @@ pub enum ImportError {
     /// The image of the probe case does not fit the plans.
     #[error("the image of the probe case cannot be preprocessed")]
     Preprocess { source: PreprocessError },
+    /// The probe case that was put aside is malformed.
+    #[error("`{}` holds no `image` of four axes", path.display())]
+    Probe { path: PathBuf },
     /// A file cannot be read.
     #[error("cannot read the model")]
     Read {

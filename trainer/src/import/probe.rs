@@ -16,7 +16,7 @@ use crate::weights::{Tensor, Weights};
 /// Name of the file in the run's folder.
 pub const PROBE_FILE: &str = "probe.safetensors";
 /// Name of the tensor in it.
-pub(crate) const IMAGE: &str = "image";
+const IMAGE: &str = "image";
 /// Noise is the same in every import.
 const STREAM: Stream =
     Stream { seed: 0, fold: Fold(0), purpose: Purpose::Validation, epoch: 0, iteration: 0, index: 0 };
@@ -37,6 +37,17 @@ pub(super) fn write(folder: &Path, files: &[PathBuf], model: &Model) -> Result<O
     weights.write(&folder.join(PROBE_FILE))?;
     let name = files.first().and_then(|path| path.file_name());
     Ok(name.map(|name| name.to_string_lossy().into_owned()))
+}
+
+/// Reads the patch, `[channel, z, y, x]`.
+pub(crate) fn read(folder: &Path) -> Result<Array4<f32>, ImportError> {
+    let path = folder.join(PROBE_FILE);
+    let weights = Weights::read(&path)?;
+    let image = weights.get(IMAGE).and_then(|tensor| {
+        let &[n_channels, z, y, x] = &tensor.shape[..] else { return None };
+        Array4::from_shape_vec((n_channels, z, y, x), tensor.values.clone()).ok()
+    });
+    image.ok_or(ImportError::Probe { path })
 }
 
 fn real(files: &[PathBuf], model: &Model) -> Result<Array4<f32>, ImportError> {

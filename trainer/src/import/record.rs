@@ -55,6 +55,8 @@ pub struct ImportedCheckpoint {
     pub epoch: u32,
     /// Cycle of the epoch.
     pub cycle: u32,
+    /// SHA-256 of nnU-Net's file.
+    pub file: Digest,
     /// Digest of the weights; two checkpoints with the same are one member.
     pub weights: Digest,
 }

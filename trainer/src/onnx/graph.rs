@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use nnunet::topology::{ConvBlock, DecoderStage, UNet};
+use nnunet::topology::{ConvBlock, DecoderStage, EncoderBlock, ResidualBlock, Shortcut, UNet};
 
 use super::message::{
     ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, DimensionProto, ELEMENT_FLOAT, Extent, GraphProto,
@@ -23,7 +23,7 @@ pub(super) fn build(network: &UNet, weights: &Weights, patch: &[usize]) -> Graph
     graph.head(head, features);
     GraphProto {
         node: graph.nodes,
-        name: Some("PlainConvUNet".into()),
+        name: Some(network.class_name().into()),
         initializer: graph.initializers.into_values().collect(),
         input: vec![value(INPUT, network.n_channels, patch)],
         output: vec![value(OUTPUT, network.n_outputs, patch)],
@@ -44,7 +44,10 @@ impl GraphBuilder<'_> {
         let mut skips = Vec::with_capacity(network.encoder.len());
         let mut features = INPUT.to_owned();
         for blocks in &network.encoder {
-            features = self.blocks(blocks, features);
+            features = blocks.iter().fold(features, |features, block| match block {
+                EncoderBlock::Plain(block) => self.block(block, features),
+                EncoderBlock::Residual(block) => self.residual(block, features),
+            });
             skips.push(features.clone());
         }
         skips.pop();
@@ -69,9 +72,35 @@ impl GraphBuilder<'_> {
     }
 
     fn block(&mut self, block: &ConvBlock, features: String) -> String {
+        let bias = self.network.conv_bias.then(|| self.initializer(&format!("{}.conv", block.name), "bias"));
+        let normalized = self.conv_norm(block, features, bias);
+        self.rectifier(format!("{}.nonlin", block.name), normalized)
+    }
+
+    fn residual(&mut self, block: &ResidualBlock, features: String) -> String {
+        let first = self.block(&block.first, features.clone());
+        let bias = self.network.conv_bias.then(|| self.initializer(&format!("{}.conv", block.second.name), "bias"));
+        let second = self.conv_norm(&block.second, first, bias);
+        let shortcut = self.shortcut(&block.name, &block.shortcut, features);
+        let sum = self.node("Add", format!("{}.add", block.name), vec![second, shortcut], Vec::new());
+        self.rectifier(format!("{}.nonlin2", block.name), sum)
+    }
+
+    fn shortcut(&mut self, block: &str, shortcut: &Shortcut, mut features: String) -> String {
+        if let Some(stride) = &shortcut.pooling {
+            let attributes = vec![ints("kernel_shape", stride), ints("strides", stride)];
+            features = self.node("AveragePool", format!("{block}.skip.0"), vec![features], attributes);
+        }
+        match &shortcut.projection {
+            Some(projection) => self.conv_norm(projection, features, None),
+            None => features,
+        }
+    }
+
+    fn conv_norm(&mut self, block: &ConvBlock, features: String, bias: Option<String>) -> String {
         let [conv, norm] = ["conv", "norm"].map(|part| format!("{}.{part}", block.name));
         let mut inputs = vec![features, self.initializer(&conv, "weight")];
-        inputs.extend(self.network.conv_bias.then(|| self.initializer(&conv, "bias")));
+        inputs.extend(bias);
         let half: Vec<usize> = block.kernel.iter().map(|extent| extent / 2).collect();
         let attributes = vec![
             ints("kernel_shape", &block.kernel),
@@ -81,9 +110,12 @@ impl GraphBuilder<'_> {
         let convolved = self.node("Conv", conv, inputs, attributes);
         let inputs = vec![convolved, self.initializer(&norm, "weight"), self.initializer(&norm, "bias")];
         let epsilon = vec![float("epsilon", self.network.norm_eps)];
-        let normalized = self.node("InstanceNormalization", norm, inputs, epsilon);
+        self.node("InstanceNormalization", norm, inputs, epsilon)
+    }
+
+    fn rectifier(&mut self, name: String, features: String) -> String {
         let slope = vec![float("alpha", self.network.negative_slope)];
-        self.node("LeakyRelu", format!("{}.nonlin", block.name), vec![normalized], slope)
+        self.node("LeakyRelu", name, vec![features], slope)
     }
 
     fn head(&mut self, name: &str, features: String) {

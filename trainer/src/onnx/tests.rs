@@ -6,7 +6,7 @@ use prost::Message;
 use serde_json::json;
 
 use super::message::{AttributeProto, Extent, ModelProto, NodeProto, ValueInfoProto};
-use super::{OPERATORS, OnnxError, export};
+use super::{OnnxError, export, operators};
 use crate::weights::{Tensor, Weights};
 
 /// Two stages of one convolution each, 2 and 3 features, the second `stride`-strided.
@@ -115,13 +115,62 @@ fn a_flat_kernel_is_padded_in_plane_only() {
 
 #[test]
 fn operators_are_exactly_the_declared_ones() {
-    let network = network(&[3, 3, 3], &[2, 2, 2], true);
-    let bytes = export(&network, &weights(&network), &[4, 4, 4]).unwrap();
+    for network in [network(&[3, 3, 3], &[2, 2, 2], true), residual(&[2, 2, 2], true), residual(&[1, 1, 1], true)] {
+        let bytes = export(&network, &weights(&network), &[4, 4, 4]).unwrap();
+        let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
+        let mut used: Vec<_> = graph.node.iter().map(NodeProto::op_type).collect();
+        used.sort_unstable();
+        used.dedup();
+        assert_eq!(used, operators(&network));
+    }
+}
+
+/// A stem, and two stages of one residual block each, the second with more features.
+fn residual(stride: &[usize], conv_bias: bool) -> UNet {
+    let mut configuration = configuration(&vec![3; stride.len()], stride, conv_bias);
+    configuration.architecture.network_class_name = "unet.ResidualEncoderUNet".into();
+    configuration.architecture.arch_kwargs.encoder = EncoderDepth::Blocks(vec![1, 1]);
+    UNet::new(&configuration, 1, 4).unwrap()
+}
+
+#[test]
+fn a_residual_block_adds_its_shortcut_before_the_rectifier() {
+    let network = residual(&[2, 2], false);
+    let bytes = export(&network, &weights(&network), &[4, 4]).unwrap();
     let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
-    let mut used: Vec<_> = graph.node.iter().map(NodeProto::op_type).collect();
-    used.sort_unstable();
-    used.dedup();
-    assert_eq!(used, OPERATORS);
+    assert_eq!(graph.name(), "ResidualEncoderUNet");
+    let listed: Vec<_> = graph.node.iter().map(|node| node_flow(node)).collect();
+    let [first, second] = ["encoder.stages.0.blocks.0", "encoder.stages.1.blocks.0"];
+    let expected = [
+        "Conv encoder.stem.convs.0.conv (image)".to_owned(),
+        "InstanceNormalization encoder.stem.convs.0.norm (encoder.stem.convs.0.conv)".into(),
+        "LeakyRelu encoder.stem.convs.0.nonlin (encoder.stem.convs.0.norm)".into(),
+        format!("Conv {first}.conv1.conv (encoder.stem.convs.0.nonlin)"),
+        format!("InstanceNormalization {first}.conv1.norm ({first}.conv1.conv)"),
+        format!("LeakyRelu {first}.conv1.nonlin ({first}.conv1.norm)"),
+        format!("Conv {first}.conv2.conv ({first}.conv1.nonlin)"),
+        format!("InstanceNormalization {first}.conv2.norm ({first}.conv2.conv)"),
+        format!("Add {first}.add ({first}.conv2.norm, encoder.stem.convs.0.nonlin)"),
+        format!("LeakyRelu {first}.nonlin2 ({first}.add)"),
+        format!("Conv {second}.conv1.conv ({first}.nonlin2)"),
+        format!("InstanceNormalization {second}.conv1.norm ({second}.conv1.conv)"),
+        format!("LeakyRelu {second}.conv1.nonlin ({second}.conv1.norm)"),
+        format!("Conv {second}.conv2.conv ({second}.conv1.nonlin)"),
+        format!("InstanceNormalization {second}.conv2.norm ({second}.conv2.conv)"),
+        format!("AveragePool {second}.skip.0 ({first}.nonlin2)"),
+        format!("Conv {second}.skip.1.conv ({second}.skip.0)"),
+        format!("InstanceNormalization {second}.skip.1.norm ({second}.skip.1.conv)"),
+        format!("Add {second}.add ({second}.conv2.norm, {second}.skip.1.norm)"),
+        format!("LeakyRelu {second}.nonlin2 ({second}.add)"),
+    ];
+    assert_eq!(listed[..expected.len()], expected);
+}
+
+/// Operator, name and the inputs that are no weights.
+fn node_flow(node: &NodeProto) -> String {
+    let is_value = |name: &&String| !name.ends_with(".weight") && !name.ends_with(".bias");
+    let inputs: Vec<_> = node.input.iter().filter(is_value).map(String::as_str).collect();
+    format!("{} {} ({})", node.op_type(), node.name(), inputs.join(", "))
 }
 
 #[test]

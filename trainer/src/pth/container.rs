@@ -1,14 +1,19 @@
 //! The zip file of a PyTorch checkpoint: one pickle and one stored entry per storage.
 //!
-//! Every entry lies uncompressed in one folder. Sizes are compared with limits before anything is allocated, and a
-//! view must lie within its storage, whatever the pickle says.
+//! Every entry lies uncompressed in one folder; a compressed one, two of one name or two folders are refused, and so
+//! nothing can unfold. Sizes are compared with limits before anything is allocated. A view must lie within its storage
+//! and show every value at most once, so that it never has more values than were read. Nothing is ever unpacked to a
+//! disk, so that names lead nowhere.
 
-use std::io::{self, Read as _};
+mod error;
+
+use std::io::Read as _;
 use std::path::Path;
 
 use fs_err::File;
-use zip::ZipArchive;
-use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
+
+pub use error::ContainerError;
 
 use super::float::{from_bf16, from_f16};
 use super::pickle::{Storage, StorageKind, TensorView};
@@ -47,11 +52,17 @@ impl Container {
             return Err(ContainerError::NoZip);
         }
         let archive = ZipArchive::new(file)?;
+        if archive.has_duplicate_names() {
+            return Err(ContainerError::Duplicate);
+        }
         let names = archive.file_names().collect::<Result<Vec<_>, _>>()?;
         let folders = names.iter().filter_map(|name| name.strip_suffix("/data.pkl").map(str::to_owned));
         let [folder] = <[String; 1]>::try_from(folders.collect::<Vec<_>>())
             .map_err(|found| ContainerError::Pickles { found: found.len() })?;
         drop(names);
+        if folder.is_empty() || folder.contains(['/', '\\', '\0']) || folder.chars().all(|c| c == '.') {
+            return Err(ContainerError::Folder { found: folder });
+        }
         let mut container = Self { archive, folder };
         let name = format!("{}/byteorder", container.folder);
         if container.archive.index_for_name(&name).is_some() {
@@ -76,7 +87,11 @@ impl Container {
         if end > *n_values {
             return Err(refuse());
         }
+        if overlaps(view) {
+            return Err(ContainerError::Overlap { parameter: parameter.to_owned(), strides: view.strides.clone() });
+        }
         let width = match kind {
+            StorageKind::F64 | StorageKind::I64 => 8,
             StorageKind::F32 => 4,
             StorageKind::F16 | StorageKind::Bf16 => 2,
             StorageKind::Other(found) => {
@@ -88,17 +103,15 @@ impl Container {
             let (expected, found) = (n_values.saturating_mul(width), bytes.len());
             return Err(ContainerError::Storage { key: key.clone(), expected, found });
         }
-        let half = |at: usize| u16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]);
-        let value = |at: usize| match kind {
-            StorageKind::F16 => from_f16(half(at)),
-            StorageKind::Bf16 => from_bf16(half(at)),
-            _ => f32::from_le_bytes([bytes[4 * at], bytes[4 * at + 1], bytes[4 * at + 2], bytes[4 * at + 3]]),
-        };
-        Ok((0..n).map(|index| value(position(view, index))).collect())
+        let stored = single_precision(*kind, &bytes);
+        Ok((0..n).filter_map(|index| stored.get(position(view, index)).copied()).collect())
     }
 
     fn entry(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, ContainerError> {
         let entry = self.archive.by_name(&format!("{}/{name}", self.folder))?;
+        if entry.compression() != CompressionMethod::Stored {
+            return Err(ContainerError::Compressed { entry: name.to_owned() });
+        }
         let found = entry.size();
         if found > limit {
             return Err(ContainerError::Size { entry: name.to_owned(), limit, found });
@@ -124,6 +137,32 @@ fn extent(view: &TensorView) -> Option<(usize, usize)> {
     (view.shape.len() == view.strides.len()).then_some((n, last.checked_add(1)?))
 }
 
+/// Whether two indices of a view may mean one value: a stride does not step over all that the smaller ones reach.
+fn overlaps(view: &TensorView) -> bool {
+    let axes = view.shape.iter().zip(&view.strides).filter(|(extent, _)| **extent > 1);
+    let mut axes: Vec<_> = axes.map(|(&extent, &stride)| (stride, extent)).collect();
+    axes.sort_unstable();
+    let mut reach = 0_usize;
+    axes.into_iter().any(|(stride, extent)| {
+        let is_short = stride <= reach;
+        reach = reach.saturating_add(stride.saturating_mul(extent - 1));
+        is_short
+    })
+}
+
+/// All values of a storage in single precision, as PyTorch rounds them when a network of that precision loads them.
+#[expect(clippy::cast_possible_truncation, reason = "the network computes in single precision")]
+fn single_precision(kind: StorageKind, bytes: &[u8]) -> Vec<f32> {
+    match kind {
+        StorageKind::F64 => bytes.as_chunks().0.iter().map(|&value| f64::from_le_bytes(value) as f32).collect(),
+        StorageKind::I64 => bytes.as_chunks().0.iter().map(|&value| i64::from_le_bytes(value) as f32).collect(),
+        StorageKind::F16 => bytes.as_chunks().0.iter().map(|&value| from_f16(u16::from_le_bytes(value))).collect(),
+        StorageKind::Bf16 => bytes.as_chunks().0.iter().map(|&value| from_bf16(u16::from_le_bytes(value))).collect(),
+        StorageKind::F32 => bytes.as_chunks().0.iter().map(|&value| f32::from_le_bytes(value)).collect(),
+        StorageKind::Other(_) => Vec::new(),
+    }
+}
+
 /// Where the value of a C-order index lies in the storage.
 fn position(view: &TensorView, index: usize) -> usize {
     let mut rest = index;
@@ -133,87 +172,4 @@ fn position(view: &TensorView, index: usize) -> usize {
         rest /= extent;
     }
     position
-}
-
-/// Why a file is no checkpoint that can be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ContainerError {
-    /// The values are big-endian.
-    #[error("byte order is `{found}`, expected `little`")]
-    ByteOrder {
-        /// The order as the file names it.
-        found: String,
-    },
-    /// The file does not begin like a zip file.
-    #[error("the file is no zip file; checkpoints of PyTorch before 1.6 must be saved anew")]
-    NoZip,
-    /// There is no pickle, or more than one.
-    #[error("the file has {found} entries `data.pkl`, expected 1")]
-    Pickles {
-        /// How many there are.
-        found: usize,
-    },
-    /// The file cannot be read.
-    #[error("the file cannot be read")]
-    Read {
-        /// What the system said.
-        #[from]
-        source: io::Error,
-    },
-    /// An entry is larger than any checkpoint's.
-    #[error("`{entry}` has {found} bytes, at most {limit} are read")]
-    Size {
-        /// The entry.
-        entry: String,
-        /// Most bytes that are read.
-        limit: u64,
-        /// Bytes found.
-        found: u64,
-    },
-    /// A storage has not the size that the pickle says.
-    #[error("storage `{key}` has {found} bytes, the pickle says {expected}")]
-    Storage {
-        /// The storage.
-        key: String,
-        /// Bytes by the pickle.
-        expected: usize,
-        /// Bytes of the entry.
-        found: usize,
-    },
-    /// An entry ends early or late.
-    #[error("`{entry}` has {found} bytes, its header says {expected}")]
-    Truncated {
-        /// The entry.
-        entry: String,
-        /// Bytes by the header.
-        expected: u64,
-        /// Bytes that were there.
-        found: usize,
-    },
-    /// A parameter is of a type that weights never have.
-    #[error(
-        "parameter `{parameter}` is stored as `{found}`, expected `FloatStorage`, `HalfStorage` or `BFloat16Storage`"
-    )]
-    Type {
-        /// The parameter.
-        parameter: String,
-        /// Its type.
-        found: &'static str,
-    },
-    /// A view leaves its storage.
-    #[error("parameter `{parameter}` does not lie within its storage of {n_values} values")]
-    View {
-        /// The parameter.
-        parameter: String,
-        /// Values of the storage.
-        n_values: usize,
-    },
-    /// The zip file is damaged or lacks an entry.
-    #[error("the zip file cannot be used")]
-    Zip {
-        /// Why.
-        #[from]
-        source: ZipError,
-    },
 }

@@ -37,6 +37,14 @@ pub enum PthError {
         /// The field.
         field: &'static str,
     },
+    /// There are more names than any network gives its parameters.
+    #[error("the checkpoint names {found} parameters, the network of the plans at most {limit}")]
+    Names {
+        /// Most names.
+        limit: usize,
+        /// Names found.
+        found: usize,
+    },
     /// A parameter is no tensor.
     #[error("parameter `{name}` is {found}, expected a tensor")]
     NoTensor {

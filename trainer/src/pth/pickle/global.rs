@@ -12,6 +12,10 @@ pub enum StorageKind {
     F16,
     /// Half precision with the exponent of single precision.
     Bf16,
+    /// Double precision.
+    F64,
+    /// Whole numbers of 64 bits.
+    I64,
     /// A type that weights never have, by PyTorch's name.
     Other(&'static str),
 }
@@ -63,12 +67,13 @@ impl Global {
 }
 
 fn storage_kind(name: &str) -> Option<StorageKind> {
-    const OTHERS: [&str; 7] =
-        ["DoubleStorage", "LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"];
+    const OTHERS: [&str; 5] = ["IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"];
     match name {
         "FloatStorage" => Some(StorageKind::F32),
         "HalfStorage" => Some(StorageKind::F16),
         "BFloat16Storage" => Some(StorageKind::Bf16),
+        "DoubleStorage" => Some(StorageKind::F64),
+        "LongStorage" => Some(StorageKind::I64),
         _ => OTHERS.into_iter().find(|&other| other == name).map(StorageKind::Other),
     }
 }

@@ -248,7 +248,7 @@ impl<'a> Machine<'a> {
             (Global::OrderedDict, []) => Value::Dict(Vec::new()),
             (Global::OrderedDict, _) => return Err(self.operand("an ordered dictionary without arguments")),
             (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
-                Value::Tensor(self.tensor(*storage, *offset, *shape, *strides)?)
+                Value::Tensor(Box::new(self.tensor(*storage, *offset, *shape, *strides)?))
             }
             (Global::RebuildParameter, [tensor, ..]) => match self.value(*tensor) {
                 Value::Tensor(view) => Value::Tensor(view.clone()),
@@ -274,7 +274,7 @@ impl<'a> Machine<'a> {
             _ => Err(self.operand("at most 8 extents")),
         };
         let (offset, shape, strides) = (self.count(offset)?, extents(shape)?, extents(strides)?);
-        Ok(TensorView { storage: storage.clone(), offset, shape, strides })
+        Ok(TensorView { storage: Storage::clone(storage), offset, shape, strides })
     }
 
     /// State of an object; none of those that are known needs any.
@@ -302,7 +302,7 @@ impl<'a> Machine<'a> {
             return Err(self.operand("a storage whose key is a number"));
         }
         let storage = Storage { kind, key: key.clone(), n_values: self.count(n_values)? };
-        self.push(Value::Storage(storage))
+        self.push(Value::Storage(Box::new(storage)))
     }
 
     fn count(&self, value: Ref) -> Result<usize> {

@@ -17,7 +17,7 @@ fn a_tensor_is_a_view_of_its_storage() {
     let found = tree.entry(tree.root(), "a").unwrap().unwrap();
     let storage = Storage { kind: StorageKind::F32, key: "0".into(), n_values: 7 };
     let expected = TensorView { storage, offset: 1, shape: vec![2, 3], strides: vec![3, 1] };
-    assert_eq!(tree.value(found), &Value::Tensor(expected));
+    assert_eq!(tree.value(found), &Value::Tensor(Box::new(expected)));
     assert_eq!(tree.entry(tree.root(), "b"), Ok(None));
 }
 

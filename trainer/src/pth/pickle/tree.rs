@@ -55,9 +55,9 @@ pub enum Value {
     /// An allowed name.
     Global(Global),
     /// A storage.
-    Storage(Storage),
+    Storage(Box<Storage>),
     /// A tensor.
-    Tensor(TensorView),
+    Tensor(Box<TensorView>),
     /// Something of this name that nothing is needed of.
     Opaque(Global),
 }

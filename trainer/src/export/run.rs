@@ -1,0 +1,64 @@
+//! Where the weights of a fold come from: a training of ours, or an import from nnU-Net.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bundle_format::Digest;
+use nnunet::fold::Fold;
+use nnunet::plans::ConfigurationName;
+
+use super::ExportError;
+use crate::import::{IMPORT_FILE, ImportRecord};
+use crate::run_record::RunRecord;
+
+/// What is known of a fold's training.
+#[derive(Debug)]
+pub(super) enum Run {
+    /// Everything.
+    Trained(Box<RunRecord>),
+    /// What nnU-Net's checkpoints say.
+    Imported(ImportRecord),
+}
+
+impl Run {
+    /// Reads the record of a fold; a folder with neither is refused as an unfinished training.
+    pub(super) fn read(folder: &Path, fold: Fold) -> Result<Self, ExportError> {
+        let path = folder.join("run.json");
+        if !path.is_file() && folder.join(IMPORT_FILE).is_file() {
+            let refuse = |source| ExportError::Import { fold, source: Box::new(source) };
+            return ImportRecord::read(folder).map(Self::Imported).map_err(refuse);
+        }
+        let record = RunRecord::read(&path).map_err(|source| ExportError::Run { fold, source })?;
+        Ok(Self::Trained(Box::new(record)))
+    }
+
+    /// The epochs whose checkpoints are members, ascending.
+    pub(super) fn epochs(&self, fold: Fold) -> Result<Vec<u32>, ExportError> {
+        match self {
+            Self::Trained(run) => {
+                let epochs = run.checkpoints.epochs(&run.schedule);
+                Ok(epochs.map_err(|source| ExportError::Rule { fold, source })?.into_iter().collect())
+            }
+            Self::Imported(import) => {
+                let epochs: BTreeSet<u32> = import.checkpoints.iter().map(|checkpoint| checkpoint.epoch).collect();
+                Ok(epochs.into_iter().collect())
+            }
+        }
+    }
+
+    /// Whether the fold was trained with these plans and this configuration.
+    pub(super) fn is_of(&self, plans: Digest, configuration: &ConfigurationName) -> bool {
+        match self {
+            Self::Trained(run) => run.plans == plans && run.configuration == *configuration,
+            Self::Imported(import) => import.plans == plans && import.configuration == *configuration,
+        }
+    }
+
+    /// Axes along which training mirrored; ours mirrors along every one.
+    pub(super) fn mirror_axes(&self, n_axes: usize) -> Vec<usize> {
+        match self {
+            Self::Trained(_) => (0..n_axes).collect(),
+            Self::Imported(import) => import.mirror_axes.clone(),
+        }
+    }
+}
