@@ -244,7 +244,7 @@ fn folds(request: &Request) -> Result<BTreeMap<Fold, Vec<String>>, ImportError> 
             let checkpoint = |file: &String| Some(file.strip_prefix("checkpoint_")?.strip_suffix(".pth")?.to_owned());
             wanted = files.iter().filter_map(checkpoint).filter(|name| name != "latest").collect();
         }
-        wanted.sort_unstable();
+        wanted.sort_unstable_by_key(|name| (name.parse::<u32>().unwrap_or(u32::MAX), name.clone()));
         wanted.dedup();
         let missing = |name: &&String| !checkpoint_path(&request.model_folder, fold, name).is_file();
         if let Some(name) = wanted.iter().find(missing) {

@@ -8,6 +8,7 @@
 mod container;
 mod error;
 mod float;
+mod metered;
 mod name;
 pub mod pickle;
 

@@ -6,9 +6,13 @@
 //! disk, so that names lead nowhere.
 
 mod error;
+#[cfg(test)]
+mod tests;
 
+use std::cell::Cell;
 use std::io::Read as _;
 use std::path::Path;
+use std::rc::Rc;
 
 use fs_err::File;
 use zip::{CompressionMethod, ZipArchive};
@@ -16,6 +20,7 @@ use zip::{CompressionMethod, ZipArchive};
 pub use error::ContainerError;
 
 use super::float::{from_bf16, from_f16};
+use super::metered::Metered;
 use super::pickle::{Storage, StorageKind, TensorView};
 
 /// Largest file that is read.
@@ -24,13 +29,15 @@ const MAX_FILE_BYTES: u64 = 16 << 30;
 const MAX_PICKLE_BYTES: u64 = 16 << 20;
 /// Largest storage of one tensor.
 const MAX_STORAGE_BYTES: u64 = 1 << 30;
+/// Most bytes that are read to find the entries; a checkpoint of a thousand tensors needs a tenth of a MiB.
+const MAX_DIRECTORY_BYTES: u64 = 16 << 20;
 /// What every zip file begins with.
 const ZIP_MAGIC: [u8; 4] = *b"PK\x03\x04";
 
 /// An open checkpoint.
 #[derive(Debug)]
 pub struct Container {
-    archive: ZipArchive<File>,
+    archive: ZipArchive<Metered<File>>,
     folder: String,
 }
 
@@ -51,7 +58,9 @@ impl Container {
         if magic != ZIP_MAGIC {
             return Err(ContainerError::NoZip);
         }
-        let archive = ZipArchive::new(file)?;
+        let budget = Rc::new(Cell::new(MAX_DIRECTORY_BYTES));
+        let archive = ZipArchive::new(Metered::new(file, Rc::clone(&budget)))?;
+        budget.set(u64::MAX);
         if archive.has_duplicate_names() {
             return Err(ContainerError::Duplicate);
         }

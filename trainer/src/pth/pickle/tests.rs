@@ -55,6 +55,61 @@ fn a_call_of_the_system_is_refused_by_name() {
 }
 
 #[test]
+fn a_call_is_refused_however_it_is_dressed() {
+    check_refused(b"\x80\x02cbuiltins\nexec\n(X\x01\x00\x00\x00atR.", "byte 2: the pickle asks for `builtins.exec`");
+    check_refused(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nccollections\nOrderedDict\n)R\x85R.", "arguments of a tensor");
+    check_refused(b"\x80\x02ccollections\nOrderedDict\n)R)R.", "an allowed name to reduce");
+    check_refused(b"\x80\x02ccollections\nOrderedDict\n]\x85R.", "without arguments");
+    // A dotted name would reach through an allowed module, and a name of two lines through the check.
+    check_refused(b"\x80\x04\x8c\x0bcollections\x8c\x19OrderedDict.__class__.mro\x93.", "`collections.OrderedDict.__class__.mro`");
+    check_refused(b"\x80\x02ctorch\nFloatStorage.__init__\n.", "`torch.FloatStorage.__init__`");
+    check_refused(b"\x80\x02cnumpy\nload\n.", "`numpy.load`");
+    check_refused(b"\x80\x02Pid\n.", "opcode 0x50 is not known");
+}
+
+#[test]
+fn a_storage_may_not_name_a_path_nor_have_negative_numbers() {
+    let with = |key: &str, offset: &[u8]| {
+        let head = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX".to_vec();
+        let length = u32::try_from(key.len()).unwrap().to_le_bytes();
+        let mut bytes = [b"ctorch._utils\n_rebuild_tensor_v2\n(".to_vec(), head, length.to_vec(), key.into()].concat();
+        bytes.extend(b"X\x03\x00\x00\x00cpuK\x07tQ");
+        bytes.extend(offset);
+        bytes.extend(b"K\x01\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR.");
+        bytes
+    };
+    assert!(read(&with("0", b"K\x01")).is_ok());
+    check_refused(&with("../../0", b"K\x01"), "a storage whose key is a number");
+    check_refused(&with("", b"K\x01"), "a storage whose key is a number");
+    check_refused(&with("0", b"J\xff\xff\xff\xff"), "a number that is not negative");
+    check_refused(&with("0", b"N"), "a number");
+}
+
+#[test]
+fn a_bomb_of_references_stays_small() {
+    // Each level holds the one before it ten times; unfolded it would be 10^20 values.
+    let mut bytes = b"]q\x00".to_vec();
+    for level in 0..20 {
+        bytes.push(b'(');
+        bytes.extend([b'h', level].repeat(10));
+        bytes.extend([b'l', b'q', level + 1]);
+    }
+    bytes.extend(b"0".repeat(20));
+    bytes.push(b'.');
+    assert_eq!(read(&bytes).unwrap().values.len(), 21);
+    let deep = [&b"]".repeat(1000)[..], &b"a".repeat(999), b"."].concat();
+    assert!(read(&deep).is_ok());
+}
+
+#[test]
+fn values_are_counted() {
+    let many = [&b"(".to_vec()[..], &b"N".repeat((4 << 20) + 1), b"t."].concat();
+    check_refused(&many, "more than 4194304 values");
+    let pushed = [&b"N(".to_vec()[..], &b"2".repeat((4 << 20) + 1), b"t."].concat();
+    assert!(read(&pushed).is_err());
+}
+
+#[test]
 fn other_opcodes_are_refused_by_number_and_place() {
     check_refused(b"\x80\x02)\x81.", "byte 3: opcode 0x81 is not known");
     check_refused(b"\x80\x02(ios\nsystem\n.", "byte 3: opcode 0x69 is not known");
