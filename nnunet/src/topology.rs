@@ -193,8 +193,9 @@ impl UNet {
     fn of_residual(&self, block: &ResidualBlock) -> Vec<Parameter> {
         let mut parameters = self.of_block(&block.first);
         parameters.extend(self.of_block(&block.second));
-        let scale = parameters.iter_mut().rev().find(|parameter| parameter.role == ParameterRole::NormScale);
-        scale.into_iter().for_each(|scale| scale.role = ParameterRole::ResidualScale);
+        if let Some(last) = parameters.iter_mut().rev().find(|parameter| parameter.role == ParameterRole::NormScale) {
+            last.role = ParameterRole::ResidualScale;
+        }
         if let Some(projection) = &block.shortcut.projection {
             parameters.extend(of_conv(projection));
             parameters.extend(of_norm(projection, ParameterRole::NormScale));

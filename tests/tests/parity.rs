@@ -2,8 +2,8 @@
 //!
 //! The bundle carries a patch of a validation case and libtorch's logits of
 //! it; `unnunet self-test` runs the same patch through ONNX Runtime. Checked
-//! for every kind of network that plans ask for: 2D, isotropic 3D, and 3D
-//! whose first stages do not look across slices.
+//! for every kind of network that plans ask for: 2D, isotropic 3D, 3D whose
+//! first stages do not look across slices, and residual encoders.
 #![cfg(feature = "with-trainer")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -66,4 +66,12 @@ fn an_anisotropic_3d_network_computes_the_same_in_both() {
     check(folder.path(), Balls::ANISOTROPIC.name, "3d_fullres", &[]);
     let kernel_sizes = kernel_sizes(folder.path(), Balls::ANISOTROPIC.name);
     assert_eq!(kernel_sizes[0], serde_json::json!([1, 3, 3]), "the phantom is not anisotropic enough");
+}
+
+#[test]
+fn a_residual_encoder_computes_the_same_in_both() {
+    let folder = tempfile::tempdir().unwrap();
+    Balls::ANISOTROPIC.write(&folder.path().join("raw")).unwrap();
+    let preset = ["--planner", "nnUNetPlannerResEncM", "--plans-name", "nnUNetPlans"];
+    check(folder.path(), Balls::ANISOTROPIC.name, "3d_fullres", &preset);
 }

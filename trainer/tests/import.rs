@@ -251,8 +251,9 @@ fn check_exported(name: &str, configuration: &str, class: &str) {
     assert!(String::from_utf8_lossy(&output.stderr).contains("seeded noise, not of an image"));
     let bundle = open(&work.path().join("model.unb"));
     let text = |path: &str| String::from_utf8(bundle.read(&EntryPath::new(path).unwrap()).unwrap()).unwrap();
-    let record =
-        ImportRecord::read(&work.path().join(format!("results/Dataset001_Tiny/UnnunetTrainer__theirs__{configuration}")).join("fold_0"));
+    let record = ImportRecord::read(
+        &work.path().join(format!("results/Dataset001_Tiny/UnnunetTrainer__theirs__{configuration}")).join("fold_0"),
+    );
     let record = record.unwrap();
     let pipeline = Pipeline::parse(&text("config/pipeline.json")).unwrap();
     assert_eq!(pipeline.mirror_axes, record.mirror_axes);

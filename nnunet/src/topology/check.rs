@@ -7,10 +7,7 @@ use crate::plans::Architecture;
 const MAX_STAGES: usize = 12;
 
 /// The arguments, if the network they describe is built as `dynamic_network_architectures` would.
-pub(super) fn arguments(
-    architecture: &Architecture,
-    n_axes: usize,
-) -> Result<&ArchitectureArguments, TopologyError> {
+pub(super) fn arguments(architecture: &Architecture, n_axes: usize) -> Result<&ArchitectureArguments, TopologyError> {
     let arguments = &architecture.arch_kwargs;
     let class = architecture.network_class_name.as_str();
     let is_residual = class.ends_with(".ResidualEncoderUNet");

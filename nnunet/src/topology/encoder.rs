@@ -12,7 +12,7 @@ pub enum EncoderBlock {
     /// A convolution block, or the stem of a residual encoder.
     Plain(ConvBlock),
     /// Two convolutions beside a shortcut.
-    Residual(ResidualBlock),
+    Residual(Box<ResidualBlock>),
 }
 
 /// Two convolutions whose result is added to the shortcut's, then a leaky rectifier.
@@ -100,7 +100,7 @@ fn residual(arguments: &ArchitectureArguments, blocks: &[usize], n_channels: usi
             let n_inputs = if i == 0 { n_inputs } else { n_features };
             residual_block(name, [n_inputs, n_features], &arguments.kernel_sizes[s], stride)
         });
-        let blocks: Vec<_> = blocks.map(EncoderBlock::Residual).collect();
+        let blocks: Vec<_> = blocks.map(|block| EncoderBlock::Residual(Box::new(block))).collect();
         n_inputs = n_features;
         blocks
     };

@@ -70,7 +70,12 @@ impl ModelCard<'_> {
         writeln!(f, "- Plans `{}`, configuration `{}`", plans.plans_name, source.name)?;
         writeln!(f, "- Patch {:?} voxels at {:?} mm", configuration.patch_size, configuration.spacing)?;
         writeln!(f, "- Normalization {:?}", configuration.normalization_schemes)?;
-        writeln!(f, "- `{}`, features {:?}, {n_parameters} parameters\n", source.network.class_name(), arguments.features_per_stage)
+        writeln!(
+            f,
+            "- `{}`, features {:?}, {n_parameters} parameters\n",
+            source.network.class_name(),
+            arguments.features_per_stage
+        )
     }
 
     fn training(&self, f: &mut Formatter<'_>) -> fmt::Result {

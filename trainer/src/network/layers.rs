@@ -70,11 +70,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(
-        topology: &UNet,
-        parameters: &'a [(String, Tensor)],
-        device: Device,
-    ) -> Result<Self, TchError> {
+    pub(super) fn new(topology: &UNet, parameters: &'a [(String, Tensor)], device: Device) -> Result<Self, TchError> {
         Ok(Self {
             tensors: parameters.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect(),
             eps: topology.norm_eps,

@@ -57,11 +57,17 @@ fn a_call_of_the_system_is_refused_by_name() {
 #[test]
 fn a_call_is_refused_however_it_is_dressed() {
     check_refused(b"\x80\x02cbuiltins\nexec\n(X\x01\x00\x00\x00atR.", "byte 2: the pickle asks for `builtins.exec`");
-    check_refused(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nccollections\nOrderedDict\n)R\x85R.", "arguments of a tensor");
+    check_refused(
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nccollections\nOrderedDict\n)R\x85R.",
+        "arguments of a tensor",
+    );
     check_refused(b"\x80\x02ccollections\nOrderedDict\n)R)R.", "an allowed name to reduce");
     check_refused(b"\x80\x02ccollections\nOrderedDict\n]\x85R.", "without arguments");
     // A dotted name would reach through an allowed module, and a name of two lines through the check.
-    check_refused(b"\x80\x04\x8c\x0bcollections\x8c\x19OrderedDict.__class__.mro\x93.", "`collections.OrderedDict.__class__.mro`");
+    check_refused(
+        b"\x80\x04\x8c\x0bcollections\x8c\x19OrderedDict.__class__.mro\x93.",
+        "`collections.OrderedDict.__class__.mro`",
+    );
     check_refused(b"\x80\x02ctorch\nFloatStorage.__init__\n.", "`torch.FloatStorage.__init__`");
     check_refused(b"\x80\x02cnumpy\nload\n.", "`numpy.load`");
     check_refused(b"\x80\x02Pid\n.", "opcode 0x50 is not known");
@@ -145,6 +151,20 @@ fn a_list_that_contains_itself_is_harmless() {
 fn a_key_that_is_there_twice_is_refused_where_it_is_read() {
     let tree = read(b"}(X\x01\x00\x00\x00aNX\x01\x00\x00\x00aNu.").unwrap();
     assert_eq!(tree.entry(tree.root(), "a"), Err(PickleError::DuplicateKey { key: "a".into() }));
+}
+
+#[test]
+fn the_corpus_of_the_fuzz_target_is_read_or_refused() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/pth");
+    let mut sound = Vec::new();
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if read(&fs_err::read(&path).unwrap()).is_ok() {
+            sound.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    }
+    sound.sort();
+    assert_eq!(sound, ["itself.pkl", "plain.pkl", "residual.pkl", "tensor.pkl"]);
 }
 
 proptest! {
