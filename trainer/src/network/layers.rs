@@ -12,7 +12,7 @@ use tch::{Device, Kind, TchError, Tensor};
 #[derive(Debug)]
 pub(super) enum Encoding {
     Plain(Block),
-    Residual(Residual),
+    Residual(Box<Residual>),
 }
 
 /// Convolution, norm, rectifier.
@@ -81,7 +81,7 @@ impl<'a> Builder<'a> {
     pub(super) fn encoder(&self, blocks: &[EncoderBlock]) -> Vec<Encoding> {
         let build = |block: &EncoderBlock| match block {
             EncoderBlock::Plain(block) => Encoding::Plain(self.block(block)),
-            EncoderBlock::Residual(block) => Encoding::Residual(self.residual(block)),
+            EncoderBlock::Residual(block) => Encoding::Residual(Box::new(self.residual(block))),
         };
         blocks.iter().map(build).collect()
     }
