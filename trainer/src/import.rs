@@ -160,7 +160,7 @@ impl Model {
         let mut imported = Imported { records: Vec::new(), mirror_axes: None, trainer_name: String::new() };
         for name in names {
             let path = checkpoint_path(&request.model_folder, fold, name);
-            let refuse = |source| ImportError::Checkpoint { path: path.clone(), source };
+            let refuse = |source| ImportError::Checkpoint { path: path.clone(), source: Box::new(source) };
             let mut checkpoint = PthCheckpoint::open(&path).map_err(refuse)?;
             if let Some(found) = checkpoint.configuration.clone().filter(|found| *found != self.name.0) {
                 return Err(ImportError::Configuration { path, expected: self.name.clone(), found });
@@ -278,6 +278,7 @@ fn configuration_name(folder: &Path, folds: &BTreeMap<Fold, Vec<String>>) -> Res
     let unnamed = || ImportError::NoConfiguration { folder: folder.to_owned() };
     let (&fold, names) = folds.first_key_value().ok_or_else(unnamed)?;
     let path = checkpoint_path(folder, fold, names.first().ok_or_else(unnamed)?);
-    let checkpoint = PthCheckpoint::open(&path).map_err(|source| ImportError::Checkpoint { path, source })?;
+    let checkpoint =
+        PthCheckpoint::open(&path).map_err(|source| ImportError::Checkpoint { path, source: Box::new(source) })?;
     checkpoint.configuration.map(ConfigurationName).ok_or_else(unnamed)
 }

@@ -141,7 +141,9 @@ fn rewrite(from: &'static [u8], to: &'static [u8]) -> impl FnOnce(&Path) {
             let places = || content.windows(from.len()).enumerate().filter(|(_, window)| *window == from);
             let places: Vec<_> = places().map(|(at, _)| at).collect();
             assert!(!name.ends_with("data.pkl") || !places.is_empty());
-            places.iter().for_each(|&at| content[at..at + to.len()].copy_from_slice(to));
+            for at in places {
+                content[at..at + to.len()].copy_from_slice(to);
+            }
         };
         fs_err::write(model.join(CHECKPOINT), rewritten(&bytes, replace)).unwrap();
     }

@@ -23,7 +23,7 @@ use crate::weights::WeightsError;
 pub enum ImportError {
     /// A checkpoint cannot be used.
     #[error("`{}` cannot be imported", path.display())]
-    Checkpoint { path: PathBuf, source: PthError },
+    Checkpoint { path: PathBuf, source: Box<PthError> },
     /// A checkpoint is of another configuration than the folder.
     #[error("`{}` is of configuration `{found}`, the folder of `{expected}`", path.display())]
     Configuration { path: PathBuf, expected: ConfigurationName, found: String },
