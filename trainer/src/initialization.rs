@@ -2,8 +2,8 @@
 //!
 //! Standard deviation `sqrt(2 / (1 + 0.01²) / fan_in)`, where libtorch takes as fan-in the second axis of the weight
 //! times the kernel's voxels: input channels of a convolution, *output* channels of a transposed one. Biases are 0,
-//! norms scale by 1 and shift by 0,
-//! but the last norm of a residual block scales by 0 (`init_last_bn_before_add_to_0`). The numbers come from our own streams, so that they do not depend on libtorch.
+//! norms scale by 1 and shift by 0, but the last norm of a residual block scales by 0 (`init_last_bn_before_add_to_0`).
+//! The numbers come from our own streams, so that they do not depend on libtorch.
 
 use nnunet::fold::Fold;
 use nnunet::topology::{Parameter, ParameterRole, UNet};

@@ -1,8 +1,8 @@
 //! The U-Net in libtorch, built from the topology.
 //!
-//! Layers are those of `dynamic_network_architectures`' `PlainConvUNet` and `ResidualEncoderUNet` ([`layers`]):
-//! transposed convolutions upward, the upsampled features before the skip's; one head per decoder stage. Tensors are held by name
-//! and not in a `VarStore`, because weights and momentum are saved under nnU-Net's names by this crate.
+//! Layers are those of `dynamic_network_architectures`' `PlainConvUNet` and `ResidualEncoderUNet` (`layers`):
+//! transposed convolutions upward, the upsampled features before the skip's; one head per decoder stage. Tensors are
+//! held by name and not in a `VarStore`, because weights and momentum are saved under nnU-Net's names by this crate.
 
 mod layers;
 #[cfg(test)]
