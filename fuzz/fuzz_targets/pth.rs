@@ -6,11 +6,13 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../trainer/src/pth/pickle.rs"]
-#[allow(dead_code, reason = "the trainer uses the rest")]
-mod pickle;
+#[path = "../../trainer/src/pth"]
+#[allow(dead_code, unused_imports, reason = "the trainer uses the rest")]
+mod pth {
+    pub mod pickle;
+}
 
-use pickle::Value;
+use pth::pickle::{self, Value};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(tree) = pickle::read(bytes) else { return };
