@@ -12,11 +12,10 @@ use std::time::Instant;
 
 use fs_err as fs;
 use imaging::file::{self, FileError, Format};
-use imaging::{Dimensionality, Geometry, Volume, atomic_file};
+use imaging::{Dimensionality, Geometry, Volume, atomic_file, npz};
 use ndarray::Array3;
 
 use crate::members::Members;
-use crate::npz;
 use crate::predict::cases::{CaseError, Found, Prepared, prepare};
 use crate::predict::report::DoneCase;
 use crate::predict::trace::{FORMAT, RunFacts, Seconds, Trace, scores, warnings};

@@ -8,7 +8,6 @@ mod host;
 mod members;
 mod model;
 mod network;
-mod npz;
 mod ort_library;
 mod predict;
 mod probe;
