@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 pub mod checkpoints;
 pub mod convert_msd;
+pub mod determine_postprocessing;
 pub mod device;
 pub mod export;
 pub mod fingerprint;
@@ -20,6 +21,8 @@ pub mod progress;
 pub mod schedule_args;
 pub mod split_args;
 pub mod train;
+pub mod training_args;
+pub mod validate;
 pub mod verify_dataset;
 
 /// Trains nnU-Nets with cyclic checkpoints and exports them as bundles.
@@ -40,6 +43,8 @@ enum Command {
     Preprocess(preprocess::Args),
     PlanAndPreprocess(Box<plan_and_preprocess::Args>),
     Train(Box<train::Args>),
+    Validate(Box<validate::Args>),
+    DeterminePostprocessing(determine_postprocessing::Args),
     Export(Box<export::Args>),
 }
 
@@ -78,6 +83,8 @@ impl Cli {
             Command::Preprocess(args) => preprocess::run(&args),
             Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
             Command::Train(args) => train::run(&args),
+            Command::Validate(args) => validate::run(&args),
+            Command::DeterminePostprocessing(args) => determine_postprocessing::run(&args),
             Command::Export(args) => export::run(&args),
         }
     }

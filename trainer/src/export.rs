@@ -5,7 +5,7 @@
 //! bundle appears by rename when everything has succeeded. Same checkpoints, same request, same bytes.
 
 mod card;
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod draft;
 mod error;
 mod memory;

@@ -35,6 +35,8 @@ pub mod sgd;
 pub mod spatial;
 pub mod store;
 pub mod targets;
+pub mod trained;
 pub mod training;
+pub mod validation;
 pub mod weights;
 pub mod workers;
