@@ -118,9 +118,11 @@ impl Batch<'_> {
     fn summarize(&self, prediction: &Prediction, seconds: Seconds) -> DoneCase {
         let scores = scores(prediction, self.predictor);
         let of_result = scores.iter().find(|scores| scores.fold == prediction.selection);
+        let score = of_result.and_then(|scores| scores.score);
         DoneCase {
             selected_fold: prediction.selection,
-            score: of_result.and_then(|scores| scores.score),
+            score,
+            expectation: self.predictor.calibrated.expect(prediction.selection, score),
             disagreement: prediction.disagreement,
             seconds,
             warnings: warnings(prediction),
@@ -175,6 +177,7 @@ impl Batch<'_> {
             members: self.predictor.member_names(),
             selected_fold: done.selected_fold,
             disagreement: done.disagreement,
+            expectation: done.expectation,
             scores: done.scores.clone(),
             seconds: done.seconds,
             warnings: done.warnings.clone(),

@@ -4,6 +4,7 @@ mod batch;
 mod choice;
 mod cli;
 mod engine;
+mod expectation;
 mod host;
 mod members;
 mod model;

@@ -9,6 +9,7 @@ pub mod convert_msd;
 pub mod determine_postprocessing;
 pub mod device;
 pub mod export;
+pub mod find_best_configuration;
 pub mod fingerprint;
 pub mod folders;
 pub mod openmp;
@@ -45,6 +46,7 @@ enum Command {
     Train(Box<train::Args>),
     Validate(Box<validate::Args>),
     DeterminePostprocessing(determine_postprocessing::Args),
+    FindBestConfiguration(find_best_configuration::Args),
     Export(Box<export::Args>),
 }
 
@@ -85,6 +87,7 @@ impl Cli {
             Command::Train(args) => train::run(&args),
             Command::Validate(args) => validate::run(&args),
             Command::DeterminePostprocessing(args) => determine_postprocessing::run(&args),
+            Command::FindBestConfiguration(args) => find_best_configuration::run(&args),
             Command::Export(args) => export::run(&args),
         }
     }

@@ -5,6 +5,7 @@
 //! random number comes from a stream named by what it is for, so that a run can be repeated and resumed bit by bit.
 
 pub mod augment;
+pub mod best_configuration;
 pub mod block;
 pub mod cases;
 pub mod checkpoint;

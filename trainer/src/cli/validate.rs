@@ -236,7 +236,7 @@ fn print_json(
 fn print(trained: &Trained, results: &Results<'_>, summary: &Summary, calibration: &Fitted) {
     let cell = |value: Option<f64>| value.map_or_else(|| format!("{:>10}", "-"), |value| format!("{value:>10.4}"));
     let structures = &trained.labels.structures;
-    let names: String = structures.iter().map(|structure| format!("{:>10.10}", structure.name)).collect();
+    let names = structures.iter().map(|structure| format!("{:>10.10}", structure.name)).collect::<Vec<_>>().concat();
     output::line(format_args!("{:<10}{names}", "mean"));
     let line = |name: &str, field: fn(&MeanMetrics) -> Option<f64>| {
         let cells: String = structures.iter().map(|structure| cell(field(&summary.mean[&key(structure)]))).collect();

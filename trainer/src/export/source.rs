@@ -80,9 +80,10 @@ impl Source {
     }
 
     /// `config/pipeline.json`.
-    pub(super) fn pipeline(&self, probe_stride: usize) -> Vec<u8> {
+    pub(super) fn pipeline(&self, probe_stride: usize, temperature: f32) -> Vec<u8> {
         // Training mirrors along every axis.
-        let pipeline = Pipeline::new(self.name.clone(), (0..self.network.n_axes).collect(), probe_stride);
+        let mut pipeline = Pipeline::new(self.name.clone(), (0..self.network.n_axes).collect(), probe_stride);
+        pipeline.temperature = temperature;
         let mut text = serde_json::to_vec_pretty(&pipeline).expect("a pipeline is plain data");
         text.push(b'\n');
         text

@@ -21,7 +21,7 @@ const MAX_KEPT_BYTES: usize = 3 << 30;
 pub(super) struct Members<'a> {
     trained: &'a Trained,
     device: Device,
-    members: Vec<Member>,
+    by_epoch: Vec<Member>,
     facts: Vec<MemberFacts>,
     keeps: bool,
     kept: BTreeMap<usize, Network>,
@@ -40,7 +40,7 @@ impl<'a> Members<'a> {
         let facts = members.iter().map(fact).collect::<Result<_, ValidationError>>()?;
         let n_values: usize = trained.network.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum();
         let keeps = 4 * n_values * members.len() <= MAX_KEPT_BYTES;
-        Ok(Self { trained, device, members, facts, keeps, kept: BTreeMap::new() })
+        Ok(Self { trained, device, by_epoch: members, facts, keeps, kept: BTreeMap::new() })
     }
 
     /// Names and digests of the members, in their order.
@@ -55,7 +55,7 @@ impl<'a> Members<'a> {
         window: &SlidingWindow,
         image: &Array4<f32>,
     ) -> Result<Array4<f32>, ValidationError> {
-        let member = self.members[index];
+        let member = self.by_epoch[index];
         let network = match self.kept.remove(&index) {
             Some(network) => network,
             None => self.load(member)?,
