@@ -98,6 +98,7 @@ fn a_validated_training_says_what_to_expect_of_a_new_case() {
             expected
         );
     }
+    check_runtime_repeats_the_validation(&trial);
     check_scores_made_otherwise_promise_nothing(&trial, &images);
     check_lies_in_the_bundle_are_refused(&trial, &images);
 }
@@ -125,6 +126,26 @@ fn check_validation_lies_on_the_images(trial: &Trial, printed: &[Value]) {
     let csv = fs::read_to_string(validation.join("scores.csv")).unwrap();
     // Three methods, each for all foreground and two structures.
     assert_eq!(csv.lines().count(), 1 + 2 * 3 * 3);
+}
+
+/// The runtime scores a validation case as the trainer did, with the members of the same fold.
+fn check_runtime_repeats_the_validation(trial: &Trial) {
+    let scores = read_json(&trial.fold_folder(0).join("validation/scores.json"));
+    let case = scores["cases"][0]["case"].as_str().unwrap();
+    let [input, output] = ["again-images", "again"].map(|name| trial.path(name));
+    fs::create_dir_all(&input).unwrap();
+    let image = format!("{case}_0000.nii.gz");
+    fs::copy(trial.raw_dataset().join("imagesTr").join(&image), input.join(&image)).unwrap();
+    succeed(trial.predict(&input, &output).args(["--folds", "0", "--uncertainty", "class-entropy,total-entropy"]));
+    let trace = read_json(&output.join(format!("{case}.json")));
+    for (method, index) in [("class-entropy", 0), ("total-entropy", 1)] {
+        let validated = &scores["cases"][0]["scores"][index];
+        let found = trace["scores"].as_array().unwrap().iter().find(|scores| scores["method"] == method).unwrap();
+        assert_eq!((validated["method"].as_str(), &found["fold"]), (Some(method), &json!(0)));
+        let [found, validated] = [found, validated].map(|scores| scores["score"].as_f64().unwrap());
+        // Logits differ by 1e-4 of their range at most; a voxel that changes its label changes the contour's length.
+        assert!((found / validated - 1.0).abs() < 1e-2, "{method}: {found} {validated}");
+    }
 }
 
 fn check_scores_made_otherwise_promise_nothing(trial: &Trial, images: &Path) {

@@ -92,7 +92,8 @@ impl PatchNetwork for Patches<'_> {
             // A slice [n, channel, 1, y, x] is [n, channel, y, x] to the network.
             shape.remove(2);
         }
-        let extents: Vec<i64> = shape.iter().map(|&extent| extent as i64).collect();
+        let extent = |&extent| i64::try_from(extent).expect("a tensor in memory has extents below 2^63");
+        let extents: Vec<i64> = shape.iter().map(extent).collect();
         let values = batch.as_slice().expect("a batch in standard layout is one slice");
         let tensor = Tensor::f_from_slice(values)?.f_reshape(extents)?.f_to(self.network.device())?;
         let logits = self.network.logits(&tensor)?.f_to(Device::Cpu)?.f_contiguous()?.f_flatten(0, -1)?;
