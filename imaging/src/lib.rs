@@ -7,13 +7,16 @@
 //!
 //! [`mod@file`] is the only door through which voxels enter and leave, in front
 //! of [`nifti`] and [`raster`]; [`resample`] is the only place where they
-//! change grids, and [`orientation`] where axes change places.
+//! change grids, and [`orientation`] where axes change places. [`npz`] holds the
+//! probabilities behind a label map.
 
 pub mod atomic_file;
+pub mod components;
 pub mod distance;
 pub mod file;
 pub mod geometry;
 pub mod nifti;
+pub mod npz;
 pub mod orientation;
 mod range;
 pub mod raster;

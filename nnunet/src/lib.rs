@@ -22,6 +22,7 @@ mod percentile;
 pub mod pipeline;
 pub mod planner;
 pub mod plans;
+pub mod postprocessing;
 pub mod preprocess;
 pub mod restore;
 pub mod segmentation;

@@ -12,11 +12,10 @@ use std::time::Instant;
 
 use fs_err as fs;
 use imaging::file::{self, FileError, Format};
-use imaging::{Dimensionality, Geometry, Volume, atomic_file};
+use imaging::{Dimensionality, Geometry, Volume, atomic_file, npz};
 use ndarray::Array3;
 
 use crate::members::Members;
-use crate::npz;
 use crate::predict::cases::{CaseError, Found, Prepared, prepare};
 use crate::predict::report::DoneCase;
 use crate::predict::trace::{FORMAT, RunFacts, Seconds, Trace, scores, warnings};
@@ -119,9 +118,11 @@ impl Batch<'_> {
     fn summarize(&self, prediction: &Prediction, seconds: Seconds) -> DoneCase {
         let scores = scores(prediction, self.predictor);
         let of_result = scores.iter().find(|scores| scores.fold == prediction.selection);
+        let score = of_result.and_then(|scores| scores.score);
         DoneCase {
             selected_fold: prediction.selection,
-            score: of_result.and_then(|scores| scores.score),
+            score,
+            expectation: self.predictor.calibrated.expect(prediction.selection, score),
             disagreement: prediction.disagreement,
             seconds,
             warnings: warnings(prediction),
@@ -176,6 +177,7 @@ impl Batch<'_> {
             members: self.predictor.member_names(),
             selected_fold: done.selected_fold,
             disagreement: done.disagreement,
+            expectation: done.expectation,
             scores: done.scores.clone(),
             seconds: done.seconds,
             warnings: done.warnings.clone(),

@@ -7,6 +7,8 @@ use crate::engine::{Engine, Provider};
 
 /// The name of every device that is nothing special.
 const GENERIC: &str = "generic";
+/// The bundle changes segmentations after prediction, which a runtime must not pass over.
+const POSTPROCESSING: &str = "postprocessing";
 
 /// Checks that this machine can run the bundle.
 ///
@@ -25,7 +27,7 @@ fn host(engine: &Engine) -> Host {
     Host {
         runtime: Version::parse(env!("CARGO_PKG_VERSION")).expect("the package has a semantic version"),
         onnxruntime: engine.version().clone(),
-        features: Vec::new(),
+        features: Token::new(POSTPROCESSING).into_iter().collect(),
         compatible: Token::new(GENERIC).into_iter().collect(),
         arch: arch(),
         execution_providers: engine.providers().iter().copied().map(provider).collect(),

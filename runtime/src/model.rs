@@ -5,16 +5,20 @@
 
 use bundle_format::{BundleContents, BundleError, EntryPath, EntryPathError, MemberId};
 use imaging::file::Format;
+use nnunet::calibration::{Calibration, CalibrationError};
 use nnunet::dataset::{DatasetError, DatasetJson, LabelSet};
 use nnunet::fold::{Fold, Member, ParseMemberError};
 use nnunet::mirroring::{Mirroring, MirroringError};
 use nnunet::pipeline::{Pipeline, PipelineError};
 use nnunet::plans::{Configuration, Plans, PlansError};
+use nnunet::postprocessing::{Postprocessing, PostprocessingError, PostprocessingFile};
 use nnunet::restore::OutputHead;
 use nnunet::topology::{TopologyError, UNet};
 
 const PLANS: &str = "config/plans.json";
 const DATASET: &str = "config/dataset.json";
+const CALIBRATION: &str = "config/calibration.json";
+const POSTPROCESSING: &str = "config/postprocessing.json";
 /// Weight of a member, in thousandths; the only one that a mean of equals knows.
 const EQUAL_WEIGHT_MILLI: u32 = 1000;
 
@@ -40,6 +44,10 @@ pub(crate) struct Model {
     pub(crate) unet: UNet,
     /// What the outputs mean.
     pub(crate) head: OutputHead,
+    /// From scores to expected Dice, if the bundle has it.
+    pub(crate) calibration: Option<Calibration>,
+    /// What is done to a segmentation; often nothing.
+    pub(crate) postprocessing: Postprocessing,
     /// The members, fold by fold, epoch by epoch.
     pub(crate) members: Vec<ModelMember>,
 }
@@ -80,6 +88,9 @@ impl Model {
         let members = members(bundle)?;
         let head = OutputHead::of(&labels);
         let file_ending = dataset.file_ending;
+        let calibration = optional(bundle, CALIBRATION)?.map(|text| Calibration::parse(&text)).transpose()?;
+        let file =
+            optional(bundle, POSTPROCESSING)?.map(|text| PostprocessingFile::parse(&text, &labels)).transpose()?;
         Ok(Self {
             plans,
             configuration,
@@ -91,6 +102,8 @@ impl Model {
             mirroring,
             unet,
             head,
+            calibration,
+            postprocessing: file.map(|file| file.postprocessing()).unwrap_or_default(),
             members,
         })
     }
@@ -132,6 +145,12 @@ fn text(bundle: &dyn BundleContents, path: &EntryPath) -> Result<String, ModelEr
     String::from_utf8(bytes).map_err(|_| ModelError::Text { path: path.clone() })
 }
 
+/// The text of a file that a bundle may have.
+fn optional(bundle: &dyn BundleContents, path: &str) -> Result<Option<String>, ModelError> {
+    let path = entry(path)?;
+    bundle.manifest().file(&path).map(|_| text(bundle, &path)).transpose()
+}
+
 fn members(bundle: &dyn BundleContents) -> Result<Vec<ModelMember>, ModelError> {
     let manifest = bundle.manifest();
     let mut members = Vec::with_capacity(manifest.members.len());
@@ -156,6 +175,13 @@ fn members(bundle: &dyn BundleContents) -> Result<Vec<ModelMember>, ModelError> 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ModelError {
+    /// The calibration breaks a rule.
+    #[error("cannot use `{CALIBRATION}`")]
+    Calibration {
+        /// Which.
+        #[from]
+        source: CalibrationError,
+    },
     /// `dataset.json` and plans disagree.
     #[error("`{DATASET}` names {dataset} channels, `{PLANS}` normalize {plans}")]
     Channels {
@@ -225,6 +251,13 @@ pub(crate) enum ModelError {
         /// Which.
         #[from]
         source: PlansError,
+    },
+    /// The postprocessing breaks a rule.
+    #[error("cannot use `{POSTPROCESSING}`")]
+    Postprocessing {
+        /// Which.
+        #[from]
+        source: PostprocessingError,
     },
     /// A file of the bundle cannot be read.
     #[error("cannot read the bundle's configuration")]

@@ -19,6 +19,7 @@ use nnunet::select::{Selection, select_fold};
 use nnunet::sliding_window::{SlidingWindow, WindowError};
 use nnunet::uncertainty::{Contours, Ensemble, Scores, UncertaintyMethod, slicing_axis};
 
+use crate::expectation::Calibrated;
 use crate::members::{MemberError, Members};
 use crate::model::{Model, ModelMember};
 use crate::network::NetworkError;
@@ -37,6 +38,8 @@ pub(crate) struct Predictor<'a> {
     pub(crate) temperature: f32,
     /// The maps that are made; the first one's scores select the fold.
     pub(crate) methods: Vec<UncertaintyMethod>,
+    /// What scores say about Dice.
+    pub(crate) calibrated: Calibrated,
     /// Whether the probabilities of the result are kept.
     pub(crate) keeps_probabilities: bool,
     /// Whether every fold's segmentation is kept.
@@ -55,7 +58,7 @@ pub(crate) struct Watch<'a> {
 pub(crate) struct Prediction {
     /// Which fold was taken.
     pub(crate) selection: Option<Fold>,
-    /// What it predicts, or the mean over the folds if no fold has a score.
+    /// What it predicts, after postprocessing, or the mean over the folds if no fold has a score.
     pub(crate) result: Candidate,
     /// The folds, in ascending order.
     pub(crate) folds: Vec<(Fold, Assessment)>,
@@ -134,7 +137,8 @@ impl Predictor<'_> {
             Selection::Mean => None,
         };
         let disagreement = best.as_ref().and_then(|best| self.disagreement(best, &mean_candidate));
-        let result = best.unwrap_or(mean_candidate);
+        let mut result = best.unwrap_or(mean_candidate);
+        self.model.postprocessing.apply(&mut result.segmentation);
         watch.seconds.uncertainty += start.elapsed().as_secs_f64();
         Ok(Prediction { selection, result, folds, mean, disagreement })
     }

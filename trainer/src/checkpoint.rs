@@ -117,12 +117,12 @@ impl CheckpointFolder {
         write_json(&self.path(name, "json"), &record)
     }
 
-    /// Reads a saved member and checks that the weights are those described.
+    /// Reads the description of a saved member, and not its weights.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] if a file is missing or malformed, or the digest differs.
-    pub fn load(&self, name: &str) -> Result<(CheckpointRecord, Weights), CheckpointError> {
+    /// [`CheckpointError`] if the file is missing or malformed.
+    pub fn record(&self, name: &str) -> Result<CheckpointRecord, CheckpointError> {
         let path = self.path(name, "json");
         let text = read(&path, MAX_RECORD_BYTES)?;
         let record: CheckpointRecord =
@@ -130,6 +130,16 @@ impl CheckpointFolder {
         if record.format != FORMAT {
             return Err(CheckpointError::Version { path, expected: FORMAT, found: record.format });
         }
+        Ok(record)
+    }
+
+    /// Reads a saved member and checks that the weights are those described.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`] if a file is missing or malformed, or the digest differs.
+    pub fn load(&self, name: &str) -> Result<(CheckpointRecord, Weights), CheckpointError> {
+        let record = self.record(name)?;
         let path = self.path(name, "safetensors");
         let weights = Weights::read(&path)?;
         let found = weights.digest();

@@ -6,8 +6,10 @@ use clap::{Parser, Subcommand};
 
 pub mod checkpoints;
 pub mod convert_msd;
+pub mod determine_postprocessing;
 pub mod device;
 pub mod export;
+pub mod find_best_configuration;
 pub mod fingerprint;
 pub mod folders;
 pub mod import;
@@ -21,6 +23,8 @@ pub mod progress;
 pub mod schedule_args;
 pub mod split_args;
 pub mod train;
+pub mod training_args;
+pub mod validate;
 pub mod verify_dataset;
 
 /// Trains nnU-Nets with cyclic checkpoints and exports them as bundles.
@@ -41,6 +45,9 @@ enum Command {
     Preprocess(preprocess::Args),
     PlanAndPreprocess(Box<plan_and_preprocess::Args>),
     Train(Box<train::Args>),
+    Validate(Box<validate::Args>),
+    DeterminePostprocessing(determine_postprocessing::Args),
+    FindBestConfiguration(find_best_configuration::Args),
     Export(Box<export::Args>),
     Import(Box<import::Args>),
 }
@@ -80,6 +87,9 @@ impl Cli {
             Command::Preprocess(args) => preprocess::run(&args),
             Command::PlanAndPreprocess(args) => plan_and_preprocess::run(&args),
             Command::Train(args) => train::run(&args),
+            Command::Validate(args) => validate::run(&args),
+            Command::DeterminePostprocessing(args) => determine_postprocessing::run(&args),
+            Command::FindBestConfiguration(args) => find_best_configuration::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Import(args) => import::run(&args),
         }

@@ -5,11 +5,12 @@
 //! bundle appears by rename when everything has succeeded. Same checkpoints, same request, same bytes.
 
 mod card;
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod draft;
 mod error;
+mod findings;
 mod memory;
-mod run;
+pub(crate) mod run;
 mod sbom;
 mod source;
 
@@ -22,12 +23,14 @@ use nnunet::plans::ConfigurationName;
 use tch::Device;
 
 pub use error::ExportError;
+pub use findings::Uncalibrated;
 
 use crate::checkpoint::CheckpointRecord;
 use crate::network::Network;
 use crate::onnx;
 use crate::probe::{Origin, Probe};
 use crate::weights::Weights;
+use findings::Findings;
 use source::Source;
 
 /// The program that made a bundle, as provenance names it.
@@ -103,6 +106,8 @@ pub struct Summary {
     pub members: Vec<Member>,
     /// What the probe case is.
     pub probe: Origin,
+    /// Why no case will get an expected Dice and a decision; `None` if every case will.
+    pub uncalibrated: Option<Uncalibrated>,
 }
 
 /// A member that has been written.
@@ -138,8 +143,9 @@ pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Resu
         progress(Progress::Member { member });
     }
     progress(Progress::Packing);
-    let manifest_sha256 = pack(request, &source, (probe, &origin), &exported)?;
-    Ok(Summary { manifest_sha256, members, probe: origin })
+    let findings = Findings::read(&request.run_folder, &source.labels, &exported)?;
+    let manifest_sha256 = pack(request, &source, (probe, &origin), (&exported, &findings))?;
+    Ok(Summary { manifest_sha256, members, probe: origin, uncalibrated: findings.calibration.err() })
 }
 
 fn export_member(
@@ -165,26 +171,37 @@ fn pack(
     request: &Request,
     source: &Source,
     (probe, origin): (Probe, &Origin),
-    members: &[Exported],
+    (members, findings): (&[Exported], &Findings),
 ) -> Result<Digest, ExportError> {
     let identity = &request.identity;
-    let mut builder = BundleBuilder::new(draft::draft(identity, source, members)?);
+    let mut builder = BundleBuilder::new(draft::draft(identity, source, members, &findings.steps)?);
     for exported in members {
         builder.add_file(exported.model.clone(), Role::Onnx, exported.staged.clone())?;
     }
-    let pipeline = source.pipeline(probe.stride());
+    let pipeline = source.pipeline(probe.stride(), findings.temperature());
     let (input, expected) = probe.into_files()?;
     for (path, role, content) in [
         (draft::PLANS, Role::Config, source.plans_text.clone().into_bytes()),
         (draft::DATASET, Role::Config, source.dataset_text.clone().into_bytes()),
         (draft::PIPELINE, Role::Config, pipeline),
-        (draft::MODEL_CARD, Role::Document, card::model_card(identity, source, members, origin).into_bytes()),
+        (
+            draft::MODEL_CARD,
+            Role::Document,
+            card::model_card(identity, source, (members, findings), origin).into_bytes(),
+        ),
         (draft::LICENSE, Role::Document, identity.license.clone().into_bytes()),
         (draft::SBOM, Role::Sbom, sbom::bill_of_materials(identity, source, members)),
         (draft::INPUT, Role::Selftest, input),
         (draft::EXPECTED, Role::Selftest, expected),
     ] {
         builder.add_bytes(EntryPath::new(path)?, role, content)?;
+    }
+    if let Ok(calibration) = &findings.calibration {
+        let text = serde_json::to_vec_pretty(calibration).expect("a calibration is plain data");
+        builder.add_bytes(EntryPath::new(draft::CALIBRATION)?, Role::Config, text)?;
+    }
+    if let Some(text) = &findings.postprocessing {
+        builder.add_bytes(EntryPath::new(draft::POSTPROCESSING)?, Role::Config, text.clone().into_bytes())?;
     }
     Ok(builder.write(&request.output)?)
 }

@@ -5,6 +5,7 @@
 //! random number comes from a stream named by what it is for, so that a run can be repeated and resumed bit by bit.
 
 pub mod augment;
+pub mod best_configuration;
 pub mod block;
 pub mod cases;
 pub mod checkpoint;
@@ -37,6 +38,8 @@ pub mod sgd;
 pub mod spatial;
 pub mod store;
 pub mod targets;
+pub mod trained;
 pub mod training;
+pub mod validation;
 pub mod weights;
 pub mod workers;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::{
     BundleContents, BundleId, Channel, Digest, EntryPath, IntactBundle, Limits, SemanticVersion, Text, Timestamp,
-    UnverifiedBundle,
+    Token, UnverifiedBundle,
 };
 use ndarray::{Array3, Array4};
+use nnunet::calibration::Calibration;
 use nnunet::crop::BoundingBox;
 use nnunet::dataset::{CaseId, DatasetJson};
 use nnunet::fold::{Fold, Split};
@@ -332,4 +333,75 @@ fn a_checkpoint_that_was_changed_or_renamed_is_refused() {
         }
     };
     check_refused(swap, "the record of member `fold_0/checkpoint_19` is that of `fold_0/checkpoint_9`");
+}
+
+/// `scores.json` of a fold whose two members validated, as `validate` writes it.
+fn validated(training: &Training, fold: Fold) {
+    let member = |epoch: u32| {
+        let path = training.path(&format!("run/{fold}/checkpoint_{epoch}.safetensors"));
+        json!({"member": format!("{fold}/checkpoint_{epoch}"), "weights": Weights::read(&path).unwrap().digest()})
+    };
+    let members = [9, 19].map(member);
+    let scores =
+        json!({"format": 1, "fold": fold, "members": members, "temperature": 1.5, "postprocessing": [], "cases": []});
+    training.write(&format!("run/{fold}/validation/scores.json"), scores.to_string().as_bytes());
+}
+
+const CALIBRATION: &str = r#"{"format":1,"promise":{"method":"class-entropy","temperature":1.5,"level":0.9,"minimum_dice":0.7,
+    "risk":0.05},"n_fit":10,"n_conformal":10,"n_without_score":1,"knots":[{"score":0.5,"dice":0.9}],"half_width":0.1,
+    "accept_at_most":0.25}"#;
+
+#[test]
+fn a_calibration_goes_along_with_the_members_that_it_speaks_of() {
+    let training = Training::new("2d");
+    let uncalibrated =
+        |change: fn(&mut Request)| training.export(change).unwrap().uncalibrated.map(|why| why.to_string());
+    assert_eq!(uncalibrated(|_| ()).unwrap(), "the training has no calibration; `unnunet-train validate` makes one");
+    training.write("run/calibration.json", CALIBRATION.as_bytes());
+    validated(&training, Fold(0));
+    assert_eq!(uncalibrated(|_| ()).unwrap(), "fold_1 was not validated");
+    validated(&training, Fold(1));
+    let other = |request: &mut Request| request.max_members = std::num::NonZeroUsize::new(1);
+    assert_eq!(uncalibrated(other).unwrap(), "fold_0 was validated by other members than are exported");
+    assert_eq!(uncalibrated(|_| ()), None);
+
+    let bundle = open(&training.path("out/model.unb"));
+    let text = |path: &EntryPath| String::from_utf8(bundle.read(path).unwrap()).unwrap();
+    let found = Calibration::parse(&text(&EntryPath::new("config/calibration.json").unwrap())).unwrap();
+    assert_eq!(found, Calibration::parse(CALIBRATION).unwrap());
+    assert_eq!(Pipeline::parse(&text(&bundle.manifest().pipeline)).unwrap().temperature.to_bits(), 1.5_f32.to_bits());
+    let card = text(&bundle.manifest().documents.model_card);
+    assert!(card.contains("calibrated on 21 cases") && card.contains("Scores up to 0.2500 are accepted"), "{card}");
+    assert!(bundle.manifest().requires.features.is_empty());
+
+    let steps = json!([{"labels_or_regions": [1, 2]}]);
+    training.write("run/postprocessing.json", postprocessing(&steps).as_bytes());
+    assert_eq!(uncalibrated(|_| ()).unwrap(), "fold_0 was calibrated with another postprocessing; validate again");
+    let bundle = open(&training.path("out/model.unb"));
+    assert_eq!(bundle.manifest().requires.features, [Token::new("postprocessing").unwrap()]);
+    let path = EntryPath::new("config/postprocessing.json").unwrap();
+    assert_eq!(String::from_utf8(bundle.read(&path).unwrap()).unwrap(), postprocessing(&steps));
+}
+
+fn postprocessing(steps: &Value) -> String {
+    let functions: Vec<_> =
+        steps.as_array().unwrap().iter().map(|_| "remove_all_but_largest_component_from_segmentation").collect();
+    let names = ["Dice", "FN", "FP", "IoU", "TN", "TP", "n_pred", "n_ref"];
+    let mean: serde_json::Map<_, _> = names.into_iter().map(|name| (name.to_owned(), json!(0.5))).collect();
+    let means = json!({"foreground_mean": mean, "mean": {"1": mean, "2": mean}});
+    json!({"input_folder": means, "postprocessed": means, "postprocessing_fns": functions, "postprocessing_kwargs": steps})
+        .to_string()
+}
+
+#[test]
+fn findings_that_lie_are_refused() {
+    let lie = |name: &'static str, text: String| move |training: &Training| training.write(name, text.as_bytes());
+    check_refused(
+        lie("run/calibration.json", CALIBRATION.replace("0.9,", "9,")),
+        "calibration.json` cannot be used: `level` of a calibration cannot be 9",
+    );
+    check_refused(
+        lie("run/postprocessing.json", postprocessing(&json!([{"labels_or_regions": 3}]))),
+        "postprocessing.json` cannot be used: the postprocessing names the labels [3], the data set has [1, 2]",
+    );
 }

@@ -7,10 +7,12 @@
 
 use std::collections::BTreeMap;
 
+use imaging::Spacing;
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 
-use super::surface::{Presence, SurfaceAgreement, Tolerance};
-use super::{Overlap, mean_defined};
+use super::surface::{Presence, SurfaceAgreement, Tolerance, surface_agreements};
+use super::{Overlap, ShapeMismatch, mean_defined, overlaps};
 use crate::dataset::{LabelSet, Structure};
 
 /// Agreement on one structure of a case.
@@ -117,6 +119,25 @@ impl Summary {
         let foreground_mean = MeanMetrics::over(&mean.values().copied().collect::<Vec<_>>());
         Self { foreground_mean, mean, metric_per_case: cases, surface }
     }
+}
+
+/// Compares a segmentation with its reference, both `[z, y, x]` with this spacing: structure to agreement.
+///
+/// # Errors
+///
+/// [`ShapeMismatch`] if their shapes differ.
+pub fn compare(
+    reference: &Array3<u8>,
+    prediction: &Array3<u8>,
+    labels: &LabelSet,
+    spacing: Spacing,
+    tolerance: Tolerance,
+) -> Result<BTreeMap<String, Metrics>, ShapeMismatch> {
+    let overlaps = overlaps(reference, prediction, labels)?;
+    let surfaces = surface_agreements(reference, prediction, labels, spacing, tolerance)?;
+    let metrics =
+        overlaps.into_iter().zip(surfaces).map(|(overlap, surface)| Metrics { overlap, surface: Some(surface) });
+    Ok(labels.structures.iter().map(key).zip(metrics).collect())
 }
 
 /// How nnU-Net's files name a structure: `1`, or `(1, 2)` for a region.

@@ -9,9 +9,8 @@ use anyhow::{Context as _, bail, ensure};
 use fs_err as fs;
 use imaging::{atomic_file, file};
 use nnunet::dataset::{DatasetJson, LabelSet};
-use nnunet::evaluation::overlaps;
-use nnunet::evaluation::summary::{CaseMetrics, Metrics, Summary, SurfaceRule, key};
-use nnunet::evaluation::surface::{Tolerance, surface_agreements};
+use nnunet::evaluation::summary::{self, CaseMetrics, Summary, SurfaceRule};
+use nnunet::evaluation::surface::Tolerance;
 use rayon::prelude::*;
 
 use super::{Outcome, output};
@@ -128,12 +127,9 @@ fn compare(
     reference.geometry.same_grid(&prediction.geometry).with_context(context)?;
     let spacing = reference.geometry.spacing();
     let (reference, prediction) = (reference.voxels, prediction.voxels);
-    let overlaps = overlaps(&reference, &prediction, labels).with_context(context)?;
-    let surfaces = surface_agreements(&reference, &prediction, labels, spacing, tolerance).with_context(context)?;
-    let metrics =
-        overlaps.into_iter().zip(surfaces).map(|(overlap, surface)| Metrics { overlap, surface: Some(surface) });
+    let metrics = summary::compare(&reference, &prediction, labels, spacing, tolerance).with_context(context)?;
     Ok(CaseMetrics {
-        metrics: labels.structures.iter().map(key).zip(metrics).collect(),
+        metrics,
         prediction_file: prediction_path.display().to_string(),
         reference_file: reference_path.display().to_string(),
     })

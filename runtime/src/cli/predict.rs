@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use bundle_format::{BundleContents as _, VerifiedBundle};
+use bundle_format::BundleContents as _;
 use fs_err as fs;
 use imaging::atomic_file;
+use nnunet::calibration::{Decision, Expectation};
 use nnunet::fold::Fold;
 use nnunet::mirroring::Mirroring;
 use nnunet::sliding_window::SlidingWindow;
@@ -17,8 +18,8 @@ pub(super) use args::Args;
 
 use super::{Outcome, output};
 use crate::batch::Batch;
-use crate::choice::{self, Choice};
-use crate::engine::Engine;
+use crate::choice;
+use crate::expectation::Calibrated;
 use crate::host;
 use crate::members::{Members, Networks};
 use crate::model::Model;
@@ -43,12 +44,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let choice = choice::choose(networks, args.device.provider(), args.precision.into())?;
 
     let folds = model.folds(&args.folds())?;
-    let predictor = predictor(args, &model, &folds)?;
-    let facts = facts(args, &bundle, &engine, choice, &predictor);
+    let options = options(args, &model);
+    let predictor = predictor(args, &model, &folds, &options)?;
+    let facts = RunFacts::new(&bundle, &engine, choice, options, &predictor);
     let target = facts.device.target;
     let mut members = Members::new(networks, target, folds.iter().flat_map(|(_, members)| members));
     // A provider that cannot be used fails the run here, and not every case.
     members.with(&folds[0].1[0].id, |_| ()).context("cannot run the bundle")?;
+    if let Calibrated::No(reason) = &predictor.calibrated {
+        output::note(format_args!("warning: no case gets an expected Dice or a decision: {reason}"));
+    }
     for warning in bundle.warnings() {
         output::note(format_args!("warning: {warning}"));
     }
@@ -69,6 +74,7 @@ fn predictor<'a>(
     args: &Args,
     model: &'a Model,
     folds: &'a [(Fold, Vec<crate::model::ModelMember>)],
+    options: &OptionFacts,
 ) -> anyhow::Result<Predictor<'a>> {
     let mirroring = if args.mirrors() { model.mirroring.clone() } else { Mirroring::none() };
     let patch = model.configuration.patch_zyx();
@@ -76,21 +82,21 @@ fn predictor<'a>(
         model,
         folds,
         window: SlidingWindow::new(patch, model.labels.n_outputs(), args.step, &mirroring)?,
-        temperature: args.temperature.unwrap_or(model.pipeline.temperature),
-        methods: args.methods(),
+        temperature: options.temperature,
+        methods: options.uncertainty.clone(),
+        calibrated: Calibrated::new(model.calibration.as_ref(), options, model.mirroring.axes()),
         keeps_probabilities: args.save_probabilities,
         keeps_folds: args.save_folds,
     })
 }
 
-fn facts(args: &Args, bundle: &VerifiedBundle, engine: &Engine, choice: Choice, predictor: &Predictor<'_>) -> RunFacts {
-    let options = OptionFacts {
+fn options(args: &Args, model: &Model) -> OptionFacts {
+    OptionFacts {
         step: args.step,
-        mirrored_axes: if args.mirrors() { predictor.model.mirroring.axes().to_vec() } else { Vec::new() },
-        temperature: predictor.temperature,
-        uncertainty: predictor.methods.clone(),
-    };
-    RunFacts::new(bundle, engine, choice, options)
+        mirrored_axes: if args.mirrors() { model.mirroring.axes().to_vec() } else { Vec::new() },
+        temperature: args.temperature.unwrap_or(model.pipeline.temperature),
+        uncertainty: args.methods(),
+    }
 }
 
 fn predict(
@@ -131,11 +137,33 @@ fn print(args: &Args, case: &CaseOutcome) {
     } else if let CaseResult::Done(done) = &case.outcome {
         let fold = done.selected_fold.map_or("mean".to_owned(), |fold| fold.to_string());
         let score = done.score.map_or("undefined".to_owned(), |score| format!("{score:.4}"));
-        output::line(format_args!("{}  {fold}  score {score}", case.case));
+        let expected = done.expectation.map(|expected| format!("  {}", words(&expected))).unwrap_or_default();
+        output::line(format_args!("{}  {fold}  score {score}{expected}", case.case));
         for warning in &done.warnings {
             output::note(format_args!("warning: case `{}`: {warning}", case.case));
         }
     }
+}
+
+/// `expected Dice 0.91 (0.85 to 0.97)  accept`.
+fn words(expected: &Expectation) -> String {
+    let decision = match expected.decision {
+        Decision::Accept => "accept",
+        Decision::Review => "review",
+    };
+    match expected.dice.zip(expected.interval) {
+        Some((dice, [low, high])) => format!("expected Dice {dice:.4} ({low:.4} to {high:.4})  {decision}"),
+        None => format!("expected Dice undefined  {decision}"),
+    }
+}
+
+/// Cases with this decision; `None` if the run is not calibrated.
+fn count(outcomes: &[CaseOutcome], calibrated: &Calibrated, decision: Decision) -> Option<usize> {
+    let has = |case: &&CaseOutcome| match &case.outcome {
+        CaseResult::Done(done) => done.expectation.is_some_and(|expected| expected.decision == decision),
+        CaseResult::Failed { .. } => false,
+    };
+    matches!(calibrated, Calibrated::Yes(_)).then(|| outcomes.iter().filter(has).count())
 }
 
 fn write_reports(
@@ -156,12 +184,19 @@ fn write_reports(
             CaseResult::Failed { .. } => n_failed += 1,
         }
     }
+    let count = |decision| count(outcomes, &predictor.calibrated, decision);
+    let (n_accepted, n_to_review) = (count(Decision::Accept), count(Decision::Review));
+    if let Some((accepted, to_review)) = n_accepted.zip(n_to_review).filter(|_| !args.json) {
+        output::note(format_args!("{accepted} cases accepted, {to_review} to be reviewed, {n_failed} failed"));
+    }
     let report = Report {
         format: FORMAT,
         run: facts,
         members: predictor.member_names(),
         n_done: outcomes.len() - n_failed,
         n_failed,
+        n_accepted,
+        n_to_review,
         stage_seconds,
         wall_seconds: start.elapsed().as_secs_f64(),
         cases: outcomes,

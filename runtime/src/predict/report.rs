@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nnunet::calibration::Expectation;
 use nnunet::fold::Fold;
 use nnunet::uncertainty::UncertaintyMethod;
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub(crate) struct DoneCase {
     /// Score of the result by the first method.
     pub(crate) score: Option<f64>,
     pub(crate) disagreement: Option<f64>,
+    /// Expected Dice, interval and decision; `null` if the run is not calibrated.
+    pub(crate) expectation: Option<Expectation>,
     pub(crate) seconds: Seconds,
     pub(crate) warnings: Vec<String>,
     /// Stands in the trace and in `scores.csv`.
@@ -53,6 +56,10 @@ pub(crate) struct Report<'a> {
     pub(crate) members: Vec<String>,
     pub(crate) n_done: usize,
     pub(crate) n_failed: usize,
+    /// Cases to accept; `null` if the run is not calibrated.
+    pub(crate) n_accepted: Option<usize>,
+    /// Cases to review; `null` if the run is not calibrated.
+    pub(crate) n_to_review: Option<usize>,
     /// Sums over the cases.
     pub(crate) stage_seconds: Seconds,
     /// From the first case to the last.
@@ -118,7 +125,8 @@ mod tests {
 
     fn done(selected_fold: Option<Fold>, scores: Vec<FoldScores>) -> Outcome {
         let (disagreement, seconds) = (Some(0.25), Seconds::default());
-        Outcome::Done(DoneCase { selected_fold, score: None, disagreement, seconds, warnings: Vec::new(), scores })
+        let (score, expectation, warnings) = (None, None, Vec::new());
+        Outcome::Done(DoneCase { selected_fold, score, disagreement, expectation, seconds, warnings, scores })
     }
 
     #[test]

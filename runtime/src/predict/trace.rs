@@ -1,19 +1,22 @@
 //! `<case>.json`: what ran on a case, and what came out.
 //!
 //! Enough to say afterwards which networks, on which provider, in which precision, led to a segmentation. A score that
-//! is undefined is `null`. Decision and expected Dice are absent until a bundle brings its calibration.
+//! is undefined is `null`, and so are expected Dice and decision where no calibration holds, with the reason beside.
 
 use std::ops::AddAssign;
 
 use bundle_format::{BundleContents, VerifiedBundle};
 use indexmap::IndexMap;
+use nnunet::calibration::Expectation;
 use nnunet::fold::Fold;
+use nnunet::postprocessing::Step;
 use nnunet::uncertainty::{Scores, UncertaintyMethod};
 use serde::Serialize;
 
 use super::{Assessment, Prediction, Predictor};
 use crate::choice::Choice;
 use crate::engine::Engine;
+use crate::expectation::CalibrationFacts;
 
 /// Version of the traces' and the report's format.
 pub(crate) const FORMAT: u32 = 1;
@@ -33,6 +36,8 @@ pub(crate) struct Trace<'a> {
     pub(crate) selected_fold: Option<Fold>,
     /// `1 - Dice` between the result and the mean over the folds.
     pub(crate) disagreement: Option<f64>,
+    /// Expected Dice, interval and decision; `null` if the run is not calibrated.
+    pub(crate) expectation: Option<Expectation>,
     /// Scores of every fold and of the mean over the folds.
     pub(crate) scores: Vec<FoldScores>,
     pub(crate) seconds: Seconds,
@@ -49,6 +54,9 @@ pub(crate) struct RunFacts {
     pub(crate) program: ProgramFacts,
     pub(crate) device: Choice,
     pub(crate) options: OptionFacts,
+    pub(crate) calibration: CalibrationFacts,
+    /// Labels of which, step by step, only the largest component is kept in the result.
+    pub(crate) postprocessing: Vec<Vec<u8>>,
 }
 
 /// Which bundle ran.
@@ -120,7 +128,13 @@ impl AddAssign for Seconds {
 
 impl RunFacts {
     /// Gathers what is known before the first case.
-    pub(crate) fn new(bundle: &VerifiedBundle, engine: &Engine, device: Choice, options: OptionFacts) -> Self {
+    pub(crate) fn new(
+        bundle: &VerifiedBundle,
+        engine: &Engine,
+        device: Choice,
+        options: OptionFacts,
+        predictor: &Predictor<'_>,
+    ) -> Self {
         let manifest = bundle.manifest();
         Self {
             bundle: BundleFacts {
@@ -136,6 +150,8 @@ impl RunFacts {
             },
             device,
             options,
+            calibration: predictor.calibrated.facts(),
+            postprocessing: predictor.model.postprocessing.steps().iter().map(Step::labels).collect(),
         }
     }
 }

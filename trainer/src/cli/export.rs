@@ -106,6 +106,10 @@ fn print(request: &Request, summary: &Summary) -> anyhow::Result<()> {
     output::line(format_args!("manifest_sha256\t{}", summary.manifest_sha256));
     output::line(format_args!("members\t{}", summary.members.len()));
     output::line(format_args!("bytes\t{n_bytes}"));
+    match &summary.uncalibrated {
+        None => output::line("calibrated\tyes"),
+        Some(reason) => output::note(format_args!("the bundle gives scores, but no expected Dice: {reason}")),
+    }
     output::note("the bundle is unsigned; `unnunet bundle sign` runs its self-test and signs it");
     Ok(())
 }

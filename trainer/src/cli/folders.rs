@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use nnunet::plans::ConfigurationName;
 
 /// What nnU-Net calls the trainer class; ours is one.
-const TRAINER: &str = "UnnunetTrainer";
+pub const TRAINER: &str = "UnnunetTrainer";
 
 /// The folder of a data set below `root`, by number (`4`) or name (`Dataset004_Hippocampus`).
 ///
@@ -41,6 +41,22 @@ pub fn dataset(root: &Path, dataset: &str) -> anyhow::Result<PathBuf> {
 /// The folder of a training: `<results>/<data set>/UnnunetTrainer__<plans>__<configuration>`.
 pub fn run(results: &Path, dataset: &str, plans: &str, configuration: &ConfigurationName) -> PathBuf {
     results.join(dataset).join(format!("{TRAINER}__{plans}__{configuration}"))
+}
+
+/// The configurations that were trained with these plans, by the folder of a data set's trainings, sorted.
+///
+/// # Errors
+///
+/// If the folder cannot be read.
+pub fn trained(folder: &Path, plans: &str) -> anyhow::Result<Vec<String>> {
+    let prefix = format!("{TRAINER}__{plans}__");
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(folder).context("cannot look for trainings")? {
+        let name = entry?.file_name();
+        found.extend(name.to_str().and_then(|name| name.strip_prefix(&prefix)).map(str::to_owned));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 #[cfg(test)]

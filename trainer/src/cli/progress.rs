@@ -9,6 +9,16 @@ pub fn cases(what: &'static str, n: usize) -> ProgressBar {
     bar(n as u64, "{msg} {wide_bar} {pos}/{len} cases, {eta} left", what)
 }
 
+/// A bar that counts configurations and pairs of them.
+pub fn candidates(what: &'static str, n: usize) -> ProgressBar {
+    bar(n as u64, "{msg} {wide_bar} {pos}/{len} configurations and pairs, {eta} left", what)
+}
+
+/// A bar that counts predictions of a case by a member.
+pub fn predictions(what: &'static str, n: usize) -> ProgressBar {
+    bar(n as u64, "{msg} {wide_bar} {pos}/{len} predictions, {eta} left", what)
+}
+
 /// A bar that counts files.
 pub fn files(what: &'static str, n: usize) -> ProgressBar {
     bar(n as u64, "{msg} {wide_bar} {pos}/{len} files, {eta} left", what)

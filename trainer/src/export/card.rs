@@ -4,8 +4,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use nnunet::calibration::{Calibration, Promise};
 use nnunet::fold::Fold;
 
+use super::findings::Findings;
 use super::run::Run;
 use super::source::Source;
 use super::{Exported, Identity, TRAINER};
@@ -16,14 +18,20 @@ use crate::run_record::RunRecord;
 use crate::schedule::Decay;
 
 /// The content of `docs/model_card.md`.
-pub(super) fn model_card(identity: &Identity, source: &Source, members: &[Exported], probe: &Origin) -> String {
-    ModelCard { identity, source, members, probe }.to_string()
+pub(super) fn model_card(
+    identity: &Identity,
+    source: &Source,
+    (members, findings): (&[Exported], &Findings),
+    probe: &Origin,
+) -> String {
+    ModelCard { identity, source, members, findings, probe }.to_string()
 }
 
 struct ModelCard<'a> {
     identity: &'a Identity,
     source: &'a Source,
     members: &'a [Exported],
+    findings: &'a Findings,
     probe: &'a Origin,
 }
 
@@ -36,6 +44,7 @@ impl Display for ModelCard<'_> {
         self.data(f)?;
         self.network(f)?;
         self.training(f)?;
+        self.expectation(f)?;
         limits(self.probe, f)
     }
 }
@@ -95,6 +104,42 @@ impl ModelCard<'_> {
         }
         writeln!(f)
     }
+
+    fn expectation(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "## Expected quality\n")?;
+        match &self.findings.calibration {
+            Ok(calibration) => expected(f, calibration)?,
+            Err(reason) => writeln!(f, "- No score of this bundle is calibrated to an expected Dice: {reason}.")?,
+        }
+        let steps: Vec<_> = self.findings.steps.steps().iter().map(|step| format!("{:?}", step.labels())).collect();
+        if !steps.is_empty() {
+            writeln!(f, "- Of these labels the largest component is kept, one after the other: {}", steps.join(", "))?;
+        }
+        writeln!(f)
+    }
+}
+
+fn expected(f: &mut Formatter<'_>, calibration: &Calibration) -> fmt::Result {
+    let Calibration { promise, n_fit, n_conformal, n_without_score, half_width, accept_at_most, .. } = calibration;
+    let n_cases = n_fit + n_conformal + n_without_score;
+    write!(f, "- Scores by `{}` are calibrated on {n_cases} cases that no member of their fold ", promise.method)?;
+    writeln!(f, "trained on; {n_without_score} of them had no score.")?;
+    writeln!(
+        f,
+        "- Expected Dice ± {half_width:.4} holds the Dice of a case like them with probability {}.",
+        promise.level
+    )?;
+    let Promise { risk, minimum_dice, .. } = promise;
+    match accept_at_most {
+        Some(most) => writeln!(
+            f,
+            "- Scores up to {most:.4} are accepted; a case below Dice {minimum_dice} is with probability {risk} at most."
+        ),
+        None => writeln!(
+            f,
+            "- No score keeps the risk of {risk} to accept a case below Dice {minimum_dice}: all are reviewed."
+        ),
+    }
 }
 
 fn trained(fold: Fold, run: &RunRecord, f: &mut Formatter<'_>) -> fmt::Result {
@@ -119,7 +164,7 @@ fn limits(probe: &Origin, f: &mut Formatter<'_>) -> fmt::Result {
     writeln!(f, "## Limits of use\n")?;
     writeln!(f, "- The networks know images like those of the data set: other scanners, sequences, populations or")?;
     writeln!(f, "  pathologies may fail without looking wrong. Uncertainty scores rank cases; they are no proof.")?;
-    writeln!(f, "- No score of this bundle is calibrated to an expected Dice.")?;
+    writeln!(f, "- What is expected of a case holds for cases that resemble the validation's, not for others.")?;
     writeln!(f, "- Not a medical device. Clinical use needs its own validation and approval.")?;
     match probe {
         Origin::Noise => writeln!(f, "- The self-test holds {probe}."),

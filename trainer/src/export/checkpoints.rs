@@ -16,7 +16,7 @@ use crate::checkpoint::{CheckpointFolder, CheckpointRecord};
 use crate::weights::Weights;
 
 /// Reads how each of `folds`, or every fold if there are none, was trained.
-pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, Run>, ExportError> {
+pub(crate) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, Run>, ExportError> {
     let mut folds: BTreeSet<Fold> = folds.iter().copied().collect();
     if folds.is_empty() {
         folds = trained(run_folder)?;
@@ -34,7 +34,7 @@ pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, R
 }
 
 /// Members of all folds, sorted by fold and epoch, at most `max` of each fold.
-pub(super) fn members(
+pub(crate) fn members(
     run_folder: &Path,
     runs: &BTreeMap<Fold, Run>,
     max: Option<NonZeroUsize>,
@@ -55,7 +55,7 @@ pub(super) fn members(
 }
 
 /// Reads a member's weights with their record.
-pub(super) fn load(run_folder: &Path, member: Member) -> Result<(CheckpointRecord, Weights), ExportError> {
+pub(crate) fn load(run_folder: &Path, member: Member) -> Result<(CheckpointRecord, Weights), ExportError> {
     let folder = CheckpointFolder::new(run_folder.join(member.fold.to_string()));
     let refuse = |source| ExportError::Checkpoint { member, source };
     let (record, weights) = folder.load(&member.epoch.to_string()).map_err(refuse)?;

@@ -4,6 +4,7 @@ use bundle_format::{
     Arch, Documents, EntryPath, ExecutionProvider, ManifestDraft, MemberId, OnnxProfile, Provenance, Requirements,
     SelfTest, Text, Token,
 };
+use nnunet::postprocessing::Postprocessing;
 
 use super::memory::memory_mib;
 use super::source::Source;
@@ -16,6 +17,12 @@ pub(super) const PLANS: &str = "config/plans.json";
 pub(super) const DATASET: &str = "config/dataset.json";
 /// What the runtime must know besides.
 pub(super) const PIPELINE: &str = "config/pipeline.json";
+/// From scores to expected Dice.
+pub(super) const CALIBRATION: &str = "config/calibration.json";
+/// What is done to segmentations, in nnU-Net's words.
+pub(super) const POSTPROCESSING: &str = "config/postprocessing.json";
+/// What a runtime must be able to do if there are such steps.
+const POSTPROCESSING_FEATURE: &str = "postprocessing";
 /// What the networks are.
 pub(super) const MODEL_CARD: &str = "docs/model_card.md";
 /// Terms of use.
@@ -35,7 +42,12 @@ const MIN_DICE_MILLI: u32 = 999;
 const WEIGHT_MILLI: u32 = 1000;
 
 /// Puts the manifest together.
-pub(super) fn draft(identity: &Identity, source: &Source, members: &[Exported]) -> Result<ManifestDraft, ExportError> {
+pub(super) fn draft(
+    identity: &Identity,
+    source: &Source,
+    members: &[Exported],
+    steps: &Postprocessing,
+) -> Result<ManifestDraft, ExportError> {
     Ok(ManifestDraft {
         channel: identity.channel,
         created: identity.created.clone(),
@@ -56,7 +68,7 @@ pub(super) fn draft(identity: &Identity, source: &Source, members: &[Exported]) 
         },
         pipeline: EntryPath::new(PIPELINE)?,
         provenance: provenance(identity, source, members)?,
-        requires: requirements(source, members)?,
+        requires: requirements(source, members, steps)?,
         security_version: identity.security_version,
         selftest: SelfTest {
             expected: EntryPath::new(EXPECTED)?,
@@ -92,15 +104,16 @@ fn provenance(identity: &Identity, source: &Source, members: &[Exported]) -> Res
     })
 }
 
-fn requirements(source: &Source, members: &[Exported]) -> Result<Requirements, ExportError> {
+fn requirements(source: &Source, members: &[Exported], steps: &Postprocessing) -> Result<Requirements, ExportError> {
     let range = |text: &str| text.parse().map_err(|source| ExportError::Range { source });
+    let features = if steps.is_empty() { vec![] } else { vec![Token::new(POSTPROCESSING_FEATURE)?] };
     let largest = members.iter().map(|exported| exported.n_bytes).max().unwrap_or_default();
     Ok(Requirements {
         arch: vec![Arch::Aarch64, Arch::X86_64],
         compatible: vec![Token::new("generic")?],
         device_memory_mib: 0,
         execution_providers: vec![ExecutionProvider::Cpu, ExecutionProvider::Openvino],
-        features: Vec::new(),
+        features,
         memory_mib: memory_mib(source, largest),
         onnxruntime: range(">=1.17, <2")?,
         runtime: range(">=0.1, <2")?,

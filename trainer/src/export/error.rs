@@ -18,6 +18,7 @@ use crate::probe::ProbeError;
 use crate::raw_dataset::RawDatasetError;
 use crate::run_record::RunRecordError;
 use crate::store::StoreError;
+use crate::validation::ResultsError;
 use crate::weights::WeightsError;
 
 /// Why a bundle was not exported.
@@ -56,6 +57,12 @@ pub enum ExportError {
         path: PathBuf,
         /// What is wrong.
         source: DatasetError,
+    },
+    /// A calibration or postprocessing of the training cannot be used.
+    #[error("what the validation found out cannot be used")]
+    Findings {
+        /// Which file, and why.
+        source: Box<ResultsError>,
     },
     /// A folder could not be listed.
     #[error("cannot find the training")]
@@ -246,4 +253,10 @@ pub enum ExportError {
         /// Which parameter, and why.
         source: WeightsError,
     },
+}
+
+impl From<ResultsError> for ExportError {
+    fn from(source: ResultsError) -> Self {
+        Self::Findings { source: Box::new(source) }
+    }
 }

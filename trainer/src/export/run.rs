@@ -13,7 +13,7 @@ use crate::run_record::RunRecord;
 
 /// What is known of a fold's training.
 #[derive(Debug)]
-pub(super) enum Run {
+pub(crate) enum Run {
     /// Everything.
     Trained(Box<RunRecord>),
     /// What nnU-Net's checkpoints say.
@@ -22,7 +22,7 @@ pub(super) enum Run {
 
 impl Run {
     /// Reads the record of a fold; a folder with neither is refused as an unfinished training.
-    pub(super) fn read(folder: &Path, fold: Fold) -> Result<Self, ExportError> {
+    pub(crate) fn read(folder: &Path, fold: Fold) -> Result<Self, ExportError> {
         let path = folder.join("run.json");
         if !path.is_file() && folder.join(IMPORT_FILE).is_file() {
             let refuse = |source| ExportError::Import { fold, source: Box::new(source) };
@@ -33,7 +33,7 @@ impl Run {
     }
 
     /// The epochs whose checkpoints are members, ascending.
-    pub(super) fn epochs(&self, fold: Fold) -> Result<Vec<u32>, ExportError> {
+    pub(crate) fn epochs(&self, fold: Fold) -> Result<Vec<u32>, ExportError> {
         match self {
             Self::Trained(run) => {
                 let epochs = run.checkpoints.epochs(&run.schedule);
@@ -47,7 +47,7 @@ impl Run {
     }
 
     /// Whether the fold was trained with these plans and this configuration.
-    pub(super) fn is_of(&self, plans: Digest, configuration: &ConfigurationName) -> bool {
+    pub(crate) fn is_of(&self, plans: Digest, configuration: &ConfigurationName) -> bool {
         match self {
             Self::Trained(run) => run.plans == plans && run.configuration == *configuration,
             Self::Imported(import) => import.plans == plans && import.configuration == *configuration,
@@ -55,7 +55,7 @@ impl Run {
     }
 
     /// Axes along which training mirrored; ours mirrors along every one.
-    pub(super) fn mirror_axes(&self, n_axes: usize) -> Vec<usize> {
+    pub(crate) fn mirror_axes(&self, n_axes: usize) -> Vec<usize> {
         match self {
             Self::Trained(_) => (0..n_axes).collect(),
             Self::Imported(import) => import.mirror_axes.clone(),

@@ -86,8 +86,9 @@ impl Source {
     }
 
     /// `config/pipeline.json`.
-    pub(super) fn pipeline(&self, probe_stride: usize) -> Vec<u8> {
-        let pipeline = Pipeline::new(self.name.clone(), self.mirror_axes.clone(), probe_stride);
+    pub(super) fn pipeline(&self, probe_stride: usize, temperature: f32) -> Vec<u8> {
+        let mut pipeline = Pipeline::new(self.name.clone(), self.mirror_axes.clone(), probe_stride);
+        pipeline.temperature = temperature;
         let mut text = serde_json::to_vec_pretty(&pipeline).expect("a pipeline is plain data");
         text.push(b'\n');
         text

@@ -18,15 +18,20 @@ Examples:
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --json > cases.jsonl
 
 INPUT holds one file per channel, `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, … OUTPUT receives
-  <case>.nii.gz              segmentation of the fold that is least uncertain
+  <case>.nii.gz              segmentation of the fold that is least uncertain, after the bundle's postprocessing
   <case>_uncertainty.nii.gz  its uncertainty map, in bits
-  <case>.json                what ran: bundle, members, provider, times, scores of every fold
+  <case>.json                what ran: bundle, members, provider, times, scores of every fold; expected Dice, decision
   scores.csv                 a line per case and method: selected fold, its score, every fold's, that of their mean
   report.json                the whole run
   folds/                     with --save-folds: every fold's segmentation, and that of their mean
 
 --json prints a line per case: `case`, `status` (`done` or `failed`); of a done case `selected_fold` (null if the mean
-over the folds was taken), `score` (null if undefined), `disagreement`, `seconds`, `warnings`; of a failed one `error`.")]
+over the folds was taken), `score` (null if undefined), `disagreement`, `expectation`, `seconds`, `warnings`; of a failed
+one `error`.
+
+A calibrated bundle says what to expect of every case: `dice`, `interval`, and whether to `accept` or `review` it, as long
+as scores are made as they were calibrated: by the same method and temperature, with mirroring and a step of 0.5. Else
+`expectation` is null, and the reason is said.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) trust: TrustArgs,

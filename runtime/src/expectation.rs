@@ -1,0 +1,159 @@
+//! Whether what a bundle's calibration promises holds for a run.
+//!
+//! A calibration speaks of scores that were made in one way: by one method, at one temperature, with half steps and all
+//! mirroring, as the trainer validates. Scores made otherwise are other numbers, and what is said about them would be
+//! wrong; then nothing is said, and why.
+
+use nnunet::calibration::{Calibration, Expectation, Promise};
+use nnunet::fold::Fold;
+use nnunet::uncertainty::UncertaintyMethod;
+use serde::Serialize;
+
+use crate::predict::trace::OptionFacts;
+
+/// The step with which the trainer validates, as a fraction of the patch.
+const STEP: f64 = 0.5;
+
+/// The calibration of a run, or why there is none.
+#[derive(Debug, Clone)]
+pub(crate) enum Calibrated {
+    /// Every case gets an expectation.
+    Yes(Calibration),
+    /// No case does.
+    No(Uncalibrated),
+}
+
+/// Why no case gets an expectation.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum Uncalibrated {
+    /// Nobody calibrated the bundle.
+    #[error("the bundle has no calibration")]
+    NotInBundle,
+    /// Another method selects.
+    #[error("the bundle is calibrated for `{calibrated}`, the first method of this run is `{found}`")]
+    Method {
+        /// Method of the calibration.
+        calibrated: UncertaintyMethod,
+        /// First method of the run.
+        found: UncertaintyMethod,
+    },
+    /// Patches are not mirrored along every axis.
+    #[error("the bundle is calibrated with mirroring")]
+    Mirroring,
+    /// The step is another.
+    #[error("the bundle is calibrated for a step of {STEP}, not {found}")]
+    Step {
+        /// Step of the run.
+        found: f64,
+    },
+    /// The temperature is another.
+    #[error("the bundle is calibrated for a temperature of {calibrated}, not {found}")]
+    Temperature {
+        /// Temperature of the calibration.
+        calibrated: f32,
+        /// Temperature of the run.
+        found: f32,
+    },
+}
+
+/// What a trace and a report say about the calibration.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CalibrationFacts {
+    /// What is promised; `null` if nothing is.
+    pub(crate) promise: Option<Promise>,
+    /// Why nothing is promised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+impl Calibrated {
+    /// Whether the calibration of a bundle holds for these options; `all_axes` are those that training mirrored.
+    pub(crate) fn new(calibration: Option<&Calibration>, options: &OptionFacts, all_axes: &[usize]) -> Self {
+        let Some(calibration) = calibration else { return Self::No(Uncalibrated::NotInBundle) };
+        let Promise { method: calibrated, temperature, .. } = calibration.promise;
+        match options.uncertainty.first() {
+            Some(&found) if found != calibrated => return Self::No(Uncalibrated::Method { calibrated, found }),
+            _ => {}
+        }
+        if options.temperature.to_bits() != temperature.to_bits() {
+            let found = options.temperature;
+            return Self::No(Uncalibrated::Temperature { calibrated: temperature, found });
+        }
+        if options.step.to_bits() != STEP.to_bits() {
+            return Self::No(Uncalibrated::Step { found: options.step });
+        }
+        if options.mirrored_axes != all_axes {
+            return Self::No(Uncalibrated::Mirroring);
+        }
+        Self::Yes(calibration.clone())
+    }
+
+    /// What is expected of a case with this score, of the fold that was selected; the mean over the folds was never
+    /// calibrated, and is to be reviewed.
+    pub(crate) fn expect(&self, selected: Option<Fold>, score: Option<f64>) -> Option<Expectation> {
+        match self {
+            Self::Yes(calibration) => Some(calibration.expect(score.filter(|_| selected.is_some()))),
+            Self::No(_) => None,
+        }
+    }
+
+    /// For the trace and the report.
+    pub(crate) fn facts(&self) -> CalibrationFacts {
+        match self {
+            Self::Yes(calibration) => CalibrationFacts { promise: Some(calibration.promise), reason: None },
+            Self::No(reason) => CalibrationFacts { promise: None, reason: Some(reason.to_string()) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nnunet::calibration::{Decision, ScoredCase};
+
+    use super::*;
+
+    const OPTIONS: OptionFacts =
+        OptionFacts { step: 0.5, mirrored_axes: Vec::new(), temperature: 1.0, uncertainty: Vec::new() };
+
+    fn calibration() -> Calibration {
+        let method = UncertaintyMethod::ClassEntropy;
+        let promise = Promise { method, temperature: 1.0, level: 0.5, minimum_dice: 0.5, risk: 0.5 };
+        let case = |i: u8| {
+            let score = f64::from(i);
+            ScoredCase { case: i.to_string(), score: Some(score), dice: Some(1.0 - score / 10.0) }
+        };
+        Calibration::fit(&(0..8).map(case).collect::<Vec<_>>(), promise).unwrap()
+    }
+
+    fn check(change: impl FnOnce(&mut OptionFacts), words: &str) {
+        let mut options = OPTIONS;
+        options.mirrored_axes = vec![0, 1];
+        options.uncertainty = vec![UncertaintyMethod::ClassEntropy, UncertaintyMethod::TotalEntropy];
+        change(&mut options);
+        let calibrated = Calibrated::new(Some(&calibration()), &options, &[0, 1]);
+        let expected = calibrated.expect(Some(Fold(0)), Some(0.0));
+        match calibrated {
+            Calibrated::Yes(_) => assert!(words.is_empty() && expected.is_some()),
+            Calibrated::No(reason) => {
+                assert!(!words.is_empty() && reason.to_string().contains(words) && expected.is_none(), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_promise_holds_only_for_scores_made_as_those_it_was_fitted_to() {
+        check(|_| (), "");
+        check(|options| options.uncertainty.reverse(), "calibrated for `class-entropy`");
+        check(|options| options.temperature = 1.5, "a temperature of 1, not 1.5");
+        check(|options| options.step = 0.25, "a step of 0.5, not 0.25");
+        check(|options| options.mirrored_axes.clear(), "with mirroring");
+    }
+
+    #[test]
+    fn the_mean_over_the_folds_is_always_reviewed() {
+        let calibrated = Calibrated::Yes(calibration());
+        let decision = |selected| calibrated.expect(selected, Some(0.0)).map(|expected| expected.decision);
+        assert_eq!(decision(Some(Fold(3))), Some(Decision::Accept));
+        assert_eq!(decision(None), Some(Decision::Review));
+    }
+}

@@ -1,0 +1,72 @@
+//! Which training is meant: the arguments of every command that works on a finished one.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use nnunet::plans::ConfigurationName;
+
+use crate::cli::folders;
+use crate::raw_dataset::RawDataset;
+use crate::trained::Trained;
+
+/// Where raw data sets and trainings lie, and the name of the plans.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RootArgs {
+    /// Folder of the raw data sets.
+    #[arg(long, env = "nnUNet_raw", value_name = "DIR")]
+    raw: PathBuf,
+    /// Folder of the trainings.
+    #[arg(long, env = "nnUNet_results", value_name = "DIR")]
+    pub results: PathBuf,
+    /// Name of the plans.
+    #[arg(long, default_value = "nnUNetPlans", value_name = "NAME")]
+    pub plans: String,
+}
+
+impl RootArgs {
+    /// Opens a raw data set, by number or folder name; returns its folder's name, too.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it is not complete.
+    pub fn raw(&self, dataset: &str) -> anyhow::Result<(String, RawDataset)> {
+        let folder = folders::dataset(&self.raw, dataset)?;
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, RawDataset::open(&folder)?))
+    }
+
+    /// Reads what a training's folder says.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such training.
+    pub fn trained(&self, dataset: &str, configuration: &str) -> anyhow::Result<Trained> {
+        let name = ConfigurationName(configuration.to_owned());
+        let folder = folders::run(&self.results, dataset, &self.plans, &name);
+        Trained::read(&folder, name).with_context(|| format!("cannot use the training in `{}`", folder.display()))
+    }
+}
+
+/// One training.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TrainingArgs {
+    /// Data set, by number or folder name.
+    dataset: String,
+    /// Configuration, such as `2d` or `3d_fullres`.
+    configuration: String,
+    #[command(flatten)]
+    roots: RootArgs,
+}
+
+impl TrainingArgs {
+    /// Opens the raw data set and the training.
+    ///
+    /// # Errors
+    ///
+    /// As [`RootArgs::raw`] and [`RootArgs::trained`].
+    pub fn open(&self) -> anyhow::Result<(RawDataset, Trained)> {
+        let (name, raw) = self.roots.raw(&self.dataset)?;
+        let trained = self.roots.trained(&name, &self.configuration)?;
+        Ok((raw, trained))
+    }
+}
