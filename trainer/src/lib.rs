@@ -4,6 +4,7 @@
 //! of preprocessed cases, random patches, the network in libtorch, loss, optimizer, schedules and checkpoints. Every
 //! random number comes from a stream named by what it is for, so that a run can be repeated and resumed bit by bit.
 
+pub mod annotation;
 pub mod augment;
 pub mod block;
 pub mod cases;

@@ -19,7 +19,7 @@ use crate::checkpoint::{CheckpointError, CheckpointFolder, Latest, TrainingState
 use crate::feed::{self, Batch, Demand};
 use crate::initialization::initial_weights;
 use crate::journal::{EpochRecord, Journal};
-use crate::loss::{DiceOver, deep_supervision, deep_supervision_weights};
+use crate::loss::{Loss, deep_supervision_weights};
 use crate::network::{Network, NetworkError};
 use crate::pseudo_dice::{Confusion, mean, moving_average};
 use crate::sample::Sampler;
@@ -34,8 +34,8 @@ pub struct Training {
     pub topology: UNet,
     /// Foreground structures in network order.
     pub structures: Vec<String>,
-    /// Whether Dice sums over the batch.
-    pub dice_over: DiceOver,
+    /// What is made small.
+    pub loss: Loss,
     /// Learning rate per epoch.
     pub schedule: Schedule,
     /// Epochs that leave a member.
@@ -175,17 +175,17 @@ impl Training {
     }
 
     fn step(&self, progress: &mut Progress, batch: &Batch, learning_rate: f64) -> Result<f64, TchError> {
-        let (loss, _) = self.loss(&progress.network, batch)?;
+        let (loss, _) = self.loss_of(&progress.network, batch)?;
         loss.f_backward()?;
         progress.optimizer.step(learning_rate)?;
         loss.f_double_value(&[])
     }
 
     /// Loss of a batch and the logits at full resolution.
-    fn loss(&self, network: &Network, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
+    fn loss_of(&self, network: &Network, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
         let weights = deep_supervision_weights(network.n_heads());
         let mut logits = network.heads(&batch.image(self.device)?, weights.len())?;
-        let loss = deep_supervision(&logits, &batch.targets(self.device)?, &weights, self.dice_over)?;
+        let loss = self.loss.deep_supervision(&logits, &batch.targets(self.device)?, &weights)?;
         Ok((loss, logits.swap_remove(0)))
     }
 
@@ -194,11 +194,11 @@ impl Training {
         network: &Network,
         batches: &Receiver<Result<Batch, StoreError>>,
     ) -> Result<(f64, Vec<Option<f64>>), TrainingError> {
-        let mut confusion = Confusion::new(self.topology.n_outputs);
+        let mut confusion = Confusion::new(&self.loss.annotation);
         let mut mean_loss = 0.0;
         for _ in 0..self.n_validation {
             let batch = next(batches)?;
-            let (loss, logits) = tch::no_grad(|| self.loss(network, &batch))?;
+            let (loss, logits) = tch::no_grad(|| self.loss_of(network, &batch))?;
             let target = batch.targets(self.device)?.swap_remove(0);
             confusion.add(&logits, &target)?;
             mean_loss += loss.f_double_value(&[])? / f64::from(self.n_validation);

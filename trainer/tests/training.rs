@@ -13,11 +13,12 @@ use nnunet::plans::{Configuration, ConfigurationName, EncoderDepth, Plans};
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use nnunet::topology::UNet;
 use tch::Device;
+use trainer::annotation::Annotation;
 use trainer::augment::Recipe;
 use trainer::cases::Cases;
 use trainer::checkpoint_rule::CheckpointRule;
 use trainer::journal::EpochRecord;
-use trainer::loss::{DiceOver, deep_supervision_weights};
+use trainer::loss::{DiceOver, Loss, deep_supervision_weights};
 use trainer::patch_geometry::PatchGeometry;
 use trainer::random::Purpose;
 use trainer::sample::Sampler;
@@ -84,7 +85,7 @@ fn training(data: &Path, folder: PathBuf, n_workers: usize, room: u64) -> Traini
         recipe: (purpose == Purpose::Training).then(|| Recipe::new(&geometry, &configuration.use_mask_for_norm)),
         target_shapes: targets::shapes(&topology, geometry.patch, deep_supervision_weights(2).len()),
         geometry,
-        n_classes: 2,
+        annotation: Annotation::of_classes(2),
         batch_size: configuration.batch_size,
         seed: 5,
         fold: Fold(0),
@@ -92,7 +93,7 @@ fn training(data: &Path, folder: PathBuf, n_workers: usize, room: u64) -> Traini
     };
     Training {
         structures: vec!["square".into()],
-        dice_over: DiceOver::Batch,
+        loss: Loss { annotation: Annotation::of_classes(2), dice_over: DiceOver::Batch },
         kept_epochs: CheckpointRule::Late(2).epochs(&schedule).unwrap(),
         schedule,
         n_iterations: 6,

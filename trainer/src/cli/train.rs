@@ -11,13 +11,14 @@ use nnunet::fold::{Fold, Split};
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
+use crate::annotation::Annotation;
 use crate::augment::Recipe;
 use crate::cases::Cases;
 use crate::checkpoint::CheckpointFolder;
 use crate::cli::schedule_args::ScheduleArgs;
 use crate::cli::{Outcome, device, folders, openmp, output, progress};
 use crate::journal::EpochRecord;
-use crate::loss::{DiceOver, deep_supervision_weights};
+use crate::loss::{DiceOver, Loss, deep_supervision_weights};
 use crate::patch_geometry::PatchGeometry;
 use crate::random::Purpose;
 use crate::raw_dataset::{read_dataset_json, read_text};
@@ -136,7 +137,10 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let sampler = |purpose| inputs.sampler(&record, &topology, purpose, room);
     let training = Training {
         structures: inputs.labels.structures.iter().map(|structure| structure.name.clone()).collect(),
-        dice_over: DiceOver::of_plans(inputs.configuration.batch_dice),
+        loss: Loss {
+            annotation: Annotation::of(&inputs.labels),
+            dice_over: DiceOver::of_plans(inputs.configuration.batch_dice),
+        },
         kept_epochs: rule.epochs(&schedule)?,
         schedule,
         n_iterations: args.iterations,
@@ -191,9 +195,6 @@ impl Inputs {
         let folder = folders::dataset(&args.preprocessed, &args.dataset)?;
         let dataset = read_dataset_json(&folder.join("dataset.json"))?;
         let labels = dataset.structures()?;
-        if labels.has_regions() || labels.ignore.is_some() {
-            bail!("`dataset.json` has regions or an ignore label, which this version does not train on");
-        }
         let path = folder.join(format!("{}.json", args.plans));
         let text = read_text(&path).context("there are no plans; run `plan-and-preprocess` first")?;
         let plans = Plans::parse(&text).with_context(|| format!("`{}` cannot be used", path.display()))?;
@@ -235,7 +236,7 @@ impl Inputs {
             target_shapes: targets::shapes(topology, geometry.patch, n_heads),
             cases,
             geometry,
-            n_classes: topology.n_outputs,
+            annotation: Annotation::of(&self.labels),
             batch_size: self.configuration.batch_size,
             seed: run.seed,
             fold: run.fold,
