@@ -10,6 +10,7 @@ pub mod device;
 pub mod export;
 pub mod fingerprint;
 pub mod folders;
+pub mod limit_args;
 pub mod openmp;
 pub mod output;
 pub mod plan;

@@ -122,7 +122,7 @@ struct Exported {
 /// [`ExportError`] naming the file, the member or the parameter at fault. Nothing is left behind then.
 pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Summary, ExportError> {
     let source = Source::read(request)?;
-    let members = checkpoints::members(&request.run_folder, &source.runs, request.max_members)?;
+    let members = checkpoints::members(&request.run_folder, &source.runs, &source.early_ends, request.max_members)?;
     let (case, image) = source.probe_case(&request.dataset_folder, members[0].fold)?;
     let patch = &source.configuration.patch_size;
     let mut probe = Probe::new(&image.view(), patch, source.network.n_outputs);

@@ -87,10 +87,10 @@ impl Loss {
             Ok::<_, TchError>((reference, self.annotation.mask(target)?))
         })?;
         match self.annotation.outputs() {
-            Outputs::Classes(n_classes) => {
+            Outputs::Classes(_) => {
                 let log_probabilities = logits.f_log_softmax(1, Kind::Float)?;
                 let cross_entropy = self.cross_entropy(&log_probabilities, target, mask.as_ref())?;
-                let n_foreground = i64::try_from(*n_classes).expect("a network has few outputs") - 1;
+                let n_foreground = reference.size()[1] - 1;
                 let foreground = log_probabilities.f_exp()?.f_narrow(1, 1, n_foreground)?;
                 let reference = reference.f_narrow(1, 1, n_foreground)?;
                 cross_entropy.f_sub(&self.soft_dice(&foreground, &reference, mask.as_ref())?)

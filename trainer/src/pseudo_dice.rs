@@ -51,9 +51,11 @@ impl Confusion {
 
     /// Dice per foreground structure; `None` where neither reference nor prediction has a voxel.
     pub fn dice(&self) -> Vec<Option<f64>> {
-        let class = |label: usize| u8::try_from(label).expect("labels are bytes");
         match self.annotation.outputs() {
-            Outputs::Classes(n) => (1..*n).map(|label| self.dice_of(&self.counts[0], &[class(label)], label)).collect(),
+            Outputs::Classes(n_classes) => {
+                let foreground = (1..=u8::MAX).take(n_classes - 1);
+                foreground.map(|label| self.dice_of(&self.counts[0], &[label], label.into())).collect()
+            }
             Outputs::Regions(regions) => {
                 regions.iter().zip(&self.counts).map(|(region, counts)| self.dice_of(counts, region, 1)).collect()
             }

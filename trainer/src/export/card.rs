@@ -68,7 +68,11 @@ impl ModelCard<'_> {
             let (n_epochs, n_cycles) = (schedule.n_epochs(), schedule.n_cycles());
             write!(f, "- Fold {}: {n_epochs} epochs of {} iterations ", fold.0, run.iterations)?;
             write!(f, "in {n_cycles} cycles, schedule `{}`, ", decay(schedule.decay()))?;
-            writeln!(f, "checkpoints `{}`, seed {}, by {}", rule(run.checkpoints), run.seed, run.program)?;
+            write!(f, "checkpoints `{}`, seed {}, by {}", rule(run.checkpoints), run.seed, run.program)?;
+            if let Some(early) = self.source.early_ends.get(fold) {
+                write!(f, "; ended with epoch {}, {} epochs without a better average", early.epoch, early.patience)?;
+            }
+            writeln!(f)?;
         }
         writeln!(f, "\nMembers of the ensemble. Pseudo-Dice is the moving average over epochs of the mean foreground")?;
         writeln!(f, "Dice of random validation patches, which is not the Dice of whole cases.\n")?;

@@ -1,8 +1,8 @@
 //! Which checkpoints of a training become members.
 //!
 //! Those that the checkpoint rule of each fold's `run.json` keeps: `fold_<f>/checkpoint_<epoch>.safetensors` with its
-//! record. All must be there, so that a training that still runs is not taken for a finished one. `best` and `latest`
-//! serve other ends and are passed over.
+//! record. All must be there, so that a training that still runs is not taken for a finished one; of one that ended by
+//! patience, all up to its end. `best` and `latest` serve other ends and are passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -12,6 +12,7 @@ use nnunet::fold::{Fold, Member};
 
 use super::ExportError;
 use crate::checkpoint::{CheckpointFolder, CheckpointRecord};
+use crate::limits::EarlyEnd;
 use crate::run_record::RunRecord;
 use crate::weights::Weights;
 
@@ -34,17 +35,33 @@ pub(super) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, R
         .collect()
 }
 
+/// Reads which of the trainings ended by patience.
+pub(super) fn early_ends(
+    run_folder: &Path,
+    runs: &BTreeMap<Fold, RunRecord>,
+) -> Result<BTreeMap<Fold, EarlyEnd>, ExportError> {
+    let mut early_ends = BTreeMap::new();
+    for &fold in runs.keys() {
+        let read = EarlyEnd::read(&run_folder.join(fold.to_string()));
+        let early = read.map_err(|source| ExportError::EarlyEnd { fold, source })?;
+        early_ends.extend(early.map(|early| (fold, early)));
+    }
+    Ok(early_ends)
+}
+
 /// Members of all folds, sorted by fold and epoch, at most `max` of each fold.
 pub(super) fn members(
     run_folder: &Path,
     runs: &BTreeMap<Fold, RunRecord>,
+    early_ends: &BTreeMap<Fold, EarlyEnd>,
     max: Option<NonZeroUsize>,
 ) -> Result<Vec<Member>, ExportError> {
     let mut members = Vec::new();
     for (&fold, run) in runs {
         let epochs = run.checkpoints.epochs(&run.schedule).map_err(|source| ExportError::Rule { fold, source })?;
-        let epochs: Vec<u32> = epochs.into_iter().collect();
         let folder = run_folder.join(fold.to_string());
+        let last = early_ends.get(&fold).map_or(u32::MAX, |early| early.epoch);
+        let epochs: Vec<u32> = epochs.into_iter().filter(|&epoch| epoch <= last).collect();
         let is_there = |epoch: u32| {
             ["json", "safetensors"].iter().all(|suffix| folder.join(format!("checkpoint_{epoch}.{suffix}")).is_file())
         };

@@ -11,6 +11,7 @@ use nnunet::topology::TopologyError;
 
 use crate::checkpoint::CheckpointError;
 use crate::checkpoint_rule::CheckpointRuleError;
+use crate::limits::LimitsError;
 use crate::network::NetworkError;
 use crate::onnx::OnnxError;
 use crate::probe::ProbeError;
@@ -55,6 +56,14 @@ pub enum ExportError {
         path: PathBuf,
         /// What is wrong.
         source: DatasetError,
+    },
+    /// It is not known whether a fold's training ended early.
+    #[error("fold {} cannot be exported", fold.0)]
+    EarlyEnd {
+        /// The fold.
+        fold: Fold,
+        /// Why.
+        source: LimitsError,
     },
     /// A folder could not be listed.
     #[error("cannot find the training")]

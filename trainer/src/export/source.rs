@@ -12,6 +12,7 @@ use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
 use super::{ExportError, Request, checkpoints};
+use crate::limits::EarlyEnd;
 use crate::raw_dataset::read_text;
 use crate::run_record::RunRecord;
 use crate::store::Store;
@@ -41,6 +42,8 @@ pub(super) struct Source {
     pub(super) network: UNet,
     /// Settings of each fold's training.
     pub(super) runs: BTreeMap<Fold, RunRecord>,
+    /// The folds whose training ended by patience.
+    pub(super) early_ends: BTreeMap<Fold, EarlyEnd>,
 }
 
 impl Source {
@@ -75,6 +78,7 @@ impl Source {
             channels,
             labels,
             network,
+            early_ends: checkpoints::early_ends(&request.run_folder, &runs)?,
             runs,
         })
     }
