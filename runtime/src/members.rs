@@ -87,7 +87,8 @@ impl<'a> Members<'a> {
 /// What a session is estimated to take: weights as read and as packed by the provider, and feature maps.
 fn session_bytes(model: &Model, member: &ModelMember) -> u64 {
     let [z, y, x] = model.configuration.patch_zyx().map(|extent| extent as u64);
-    let n_features = model.unet.encoder.first().and_then(|blocks| blocks.first()).map_or(1, |block| block.n_features());
+    let first = model.unet.encoder.first().and_then(|blocks| blocks.first());
+    let n_features = first.map_or(1, nnunet::topology::EncoderBlock::n_features);
     2 * member.n_bytes + MAPS_PER_SESSION * 4 * n_features as u64 * z * y * x
 }
 

@@ -13,6 +13,7 @@ use nnunet::crop::BoundingBox;
 use nnunet::dataset::CaseId;
 use nnunet::fold::Fold;
 use nnunet::preprocess::{CaseProperties, Preprocessed};
+use trainer::annotation::Annotation;
 use trainer::augment::Recipe;
 use trainer::cases::Cases;
 use trainer::patch_geometry::PatchGeometry;
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         recipe: Some(Recipe::new(&geometry, &[false])),
         target_shapes,
         geometry,
-        n_classes: 3,
+        annotation: Annotation::of_classes(3),
         batch_size: 2,
         seed: 0,
         fold: Fold(0),

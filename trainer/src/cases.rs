@@ -38,6 +38,12 @@ impl Cases {
         self.stored.is_empty()
     }
 
+    /// Most bytes that whole cases will take in memory, asked before any is read.
+    pub fn most_bytes(&self) -> u64 {
+        let all = self.stored.iter().map(StoredCase::n_bytes).fold(0, u64::saturating_add);
+        all.min(self.room.load(Ordering::Relaxed))
+    }
+
     /// A case by its number.
     ///
     /// # Panics

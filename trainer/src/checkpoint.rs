@@ -14,6 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::EpochRecord;
+use crate::loss_scale::LossScale;
 use crate::weights::{FormatError, Weights, WeightsError};
 use imaging::atomic_file;
 
@@ -57,13 +58,20 @@ pub struct TrainingState {
     pub ema_pseudo_dice: Option<f64>,
     /// Its highest value so far, which `checkpoint_best` has.
     pub best_ema_pseudo_dice: Option<f64>,
+    /// The epoch of that value; absent from states of before it was kept.
+    #[serde(default)]
+    pub best_epoch: Option<u32>,
+    /// The factor of the loss, where precision is mixed.
+    #[serde(default)]
+    pub loss_scale: Option<LossScale>,
 }
 
 impl TrainingState {
-    /// The state after an epoch.
-    pub fn new(record: &EpochRecord, best_ema_pseudo_dice: Option<f64>) -> Self {
+    /// The state after an epoch, and the best average so far with its epoch.
+    pub fn new(record: &EpochRecord, best_ema_pseudo_dice: Option<f64>, best_epoch: u32) -> Self {
         let ema_pseudo_dice = record.ema_pseudo_dice;
-        Self { format: FORMAT, epoch: record.epoch, ema_pseudo_dice, best_ema_pseudo_dice }
+        let (epoch, best_epoch) = (record.epoch, Some(best_epoch));
+        Self { format: FORMAT, epoch, ema_pseudo_dice, best_ema_pseudo_dice, best_epoch, loss_scale: None }
     }
 }
 
@@ -324,6 +332,7 @@ mod tests {
             pseudo_dice: vec![Some(0.1 + 0.2), None],
             ema_pseudo_dice: Some(1.0 / 3.0),
             seconds: 1.5,
+            finished: 1.5e9,
         }
     }
 
@@ -331,7 +340,7 @@ mod tests {
     fn the_latest_checkpoint_comes_back_bit_by_bit() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = CheckpointFolder::new(folder.path());
-        let state = TrainingState::new(&record(), Some(0.1 + 0.2));
+        let state = TrainingState::new(&record(), Some(0.1 + 0.2), 5);
         let latest = Latest { state, weights: weights(0.1), momentum: weights(1e-30) };
         checkpoints.save_latest(&latest).unwrap();
         assert_eq!(checkpoints.load_latest().unwrap(), latest);

@@ -13,6 +13,7 @@ pub mod find_best_configuration;
 pub mod fingerprint;
 pub mod folders;
 pub mod import;
+pub mod limit_args;
 pub mod openmp;
 pub mod output;
 pub mod plan;

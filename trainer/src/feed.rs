@@ -35,14 +35,14 @@ impl Batch {
         Tensor::f_from_slice(&self.image)?.f_reshape(&self.image_shape)?.f_to(device)
     }
 
-    /// Classes `[n, (z,) y, x]` per decoder stage, finest first, on a device.
+    /// Labels `[n, (z,) y, x]` per decoder stage, finest first, on a device.
     ///
     /// # Errors
     ///
     /// libtorch's own.
     pub fn targets(&self, device: Device) -> Result<Vec<Tensor>, TchError> {
-        let target = |(classes, shape): &(Vec<u8>, Vec<i64>)| {
-            Tensor::f_from_slice(classes)?.f_reshape(shape)?.f_to(device)?.f_to_kind(Kind::Int64)
+        let target = |(labels, shape): &(Vec<u8>, Vec<i64>)| {
+            Tensor::f_from_slice(labels)?.f_reshape(shape)?.f_to(device)?.f_to_kind(Kind::Int64)
         };
         self.targets.iter().map(target).collect()
     }
@@ -101,8 +101,8 @@ fn make(sampler: &Sampler, epoch: u32, iteration: u32, n_axes: usize) -> Result<
     let n_voxels: usize = sampler.geometry.patch.iter().product();
     let n_channels = samples.first().map_or(0, |sample| sample.image.len() / n_voxels);
     let targets = sampler.target_shapes.iter().enumerate().map(|(stage, shape)| {
-        let classes = samples.iter().flat_map(|sample| sample.targets[stage].iter().copied()).collect();
-        (classes, [&[extent(n)], &spatial(*shape, n_axes)[..]].concat())
+        let labels = samples.iter().flat_map(|sample| sample.targets[stage].iter().copied()).collect();
+        (labels, [&[extent(n)], &spatial(*shape, n_axes)[..]].concat())
     });
     let targets = targets.collect();
     let image_shape = [&[extent(n), extent(n_channels)], &spatial(sampler.geometry.patch, n_axes)[..]].concat();

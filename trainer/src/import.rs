@@ -215,6 +215,7 @@ fn epoch_record(epoch: u32, cycle_length: Option<u32>) -> EpochRecord {
         pseudo_dice: Vec::new(),
         ema_pseudo_dice: None,
         seconds: f64::NAN,
+        finished: f64::NAN,
     }
 }
 

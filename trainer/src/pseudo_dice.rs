@@ -1,25 +1,33 @@
 //! Dice of validation patches, pooled over an epoch.
 //!
 //! Counts voxels of all patches together, as nnU-Net does, so it is no Dice of cases; hence its name. It decides which
-//! checkpoint is the best.
+//! checkpoint is the best. Classes are predicted by the highest logit, regions by a probability above one half; voxels
+//! with the ignore label are not counted.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
-/// Counts of reference class against predicted class.
+use crate::annotation::{Annotation, Outputs};
+
+/// How often a label meets a prediction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confusion {
-    n_classes: usize,
-    /// `[reference, prediction]`.
-    counts: Vec<u64>,
+    annotation: Annotation,
+    /// One table `[label, prediction]` for classes; for regions one each, with predictions no and yes.
+    counts: Vec<Vec<u64>>,
 }
 
 impl Confusion {
-    /// Nothing counted yet; class 0 is background.
-    pub fn new(n_classes: usize) -> Self {
-        Self { n_classes, counts: vec![0; n_classes * n_classes] }
+    /// Nothing counted yet.
+    pub fn new(annotation: &Annotation) -> Self {
+        let n_labels = annotation.n_labels();
+        let counts = match annotation.outputs() {
+            Outputs::Classes(n_classes) => vec![vec![0; n_labels * n_classes]],
+            Outputs::Regions(regions) => vec![vec![0; n_labels * 2]; regions.len()],
+        };
+        Self { annotation: annotation.clone(), counts }
     }
 
-    /// Counts a batch: logits `[n, class, …]` against classes `[n, …]` (64-bit).
+    /// Counts a batch: logits `[n, output, …]` against labels `[n, …]` (64-bit).
     ///
     /// # Errors
     ///
@@ -27,34 +35,65 @@ impl Confusion {
     ///
     /// # Panics
     ///
-    /// If a target is no class of the logits.
+    /// If a target is no label of the data set.
     pub fn add(&mut self, logits: &Tensor, target: &Tensor) -> Result<(), TchError> {
-        let n = i64::try_from(self.n_classes).expect("a network has few outputs");
-        let prediction = logits.f_argmax(1, false)?;
-        let pairs = target.f_mul_scalar(n)?.f_add(&prediction)?.f_reshape([-1])?;
-        let counts = pairs.f_bincount(None::<&Tensor>, n * n)?.f_to_kind(Kind::Int64)?.f_to(tch::Device::Cpu)?;
-        let mut values = vec![0_i64; self.counts.len()];
-        assert_eq!(counts.numel(), values.len(), "targets are classes of the network");
-        counts.f_copy_data(&mut values, self.counts.len())?;
-        for (total, value) in self.counts.iter_mut().zip(values) {
-            *total += value.unsigned_abs();
+        match self.annotation.outputs() {
+            Outputs::Classes(_) => count(&mut self.counts[0], target, &logits.f_argmax(1, false)?, &self.annotation),
+            Outputs::Regions(_) => {
+                let predicted = logits.f_sigmoid()?.f_gt(0.5)?;
+                for (region, counts) in (0..).zip(&mut self.counts) {
+                    count(counts, target, &predicted.f_select(1, region)?, &self.annotation)?;
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    /// Dice per foreground class; `None` where neither reference nor prediction has a voxel.
+    /// Dice per foreground structure; `None` where neither reference nor prediction has a voxel.
     pub fn dice(&self) -> Vec<Option<f64>> {
-        (1..self.n_classes).map(|class| self.dice_of(class)).collect()
+        match self.annotation.outputs() {
+            Outputs::Classes(n_classes) => {
+                let foreground = (1..=u8::MAX).take(n_classes - 1);
+                foreground.map(|label| self.dice_of(&self.counts[0], &[label], label.into())).collect()
+            }
+            Outputs::Regions(regions) => {
+                regions.iter().zip(&self.counts).map(|(region, counts)| self.dice_of(counts, region, 1)).collect()
+            }
+        }
     }
 
-    fn dice_of(&self, class: usize) -> Option<f64> {
-        let n = self.n_classes;
-        let both = self.counts[class * n + class];
-        let in_reference: u64 = self.counts[class * n..(class + 1) * n].iter().sum();
-        let in_prediction: u64 = self.counts.iter().skip(class).step_by(n).sum();
+    /// Dice of what has one of `labels` and what was predicted as `wanted`.
+    fn dice_of(&self, counts: &[u64], labels: &[u8], wanted: usize) -> Option<f64> {
+        let n_predictions = counts.len() / self.annotation.n_labels();
+        let (mut both, mut in_reference, mut in_prediction) = (0, 0, 0);
+        for (label, row) in (0..=u8::MAX).zip(counts.chunks_exact(n_predictions)) {
+            if Some(label) == self.annotation.ignore() {
+                continue;
+            }
+            in_prediction += row[wanted];
+            if labels.contains(&label) {
+                in_reference += row.iter().sum::<u64>();
+                both += row[wanted];
+            }
+        }
         let total = in_reference + in_prediction;
         (total > 0).then(|| 2.0 * both as f64 / total as f64)
     }
+}
+
+/// Adds the pairs of labels and predictions to a table of both.
+fn count(table: &mut [u64], labels: &Tensor, predictions: &Tensor, annotation: &Annotation) -> Result<(), TchError> {
+    let extent = |n: usize| i64::try_from(n).expect("a network has few outputs");
+    let n_predictions = extent(table.len() / annotation.n_labels());
+    let pairs = labels.f_mul_scalar(n_predictions)?.f_add(predictions)?.f_reshape([-1])?;
+    let counts = pairs.f_bincount(None::<&Tensor>, extent(table.len()))?.f_to_kind(Kind::Int64)?.f_to(Device::Cpu)?;
+    let mut values = vec![0_i64; table.len()];
+    assert_eq!(counts.numel(), values.len(), "targets are labels of the data set");
+    counts.f_copy_data(&mut values, table.len())?;
+    for (total, value) in table.iter_mut().zip(values) {
+        *total += value.unsigned_abs();
+    }
+    Ok(())
 }
 
 /// Mean of the defined values.
@@ -77,7 +116,7 @@ mod tests {
 
     #[test]
     fn dice_counts_all_patches_together() {
-        let mut confusion = Confusion::new(4);
+        let mut confusion = Confusion::new(&Annotation::of_classes(4));
         // Voxels predicted 0, 1, 1, 2 against the reference 0, 1, 2, 2.
         let one_hot = |classes: [i64; 4]| Tensor::from_slice(&classes).one_hot(4).transpose(0, 1).unsqueeze(0);
         let logits = one_hot([0, 1, 1, 2]).to_kind(Kind::Float);

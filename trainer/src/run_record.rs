@@ -43,6 +43,33 @@ pub struct RunRecord {
     pub seed: u64,
     /// Threads of libtorch, on which its rounding depends.
     pub threads: usize,
+    /// What else the training was made with; a continued training may differ in it.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+/// What made a training, for whoever wants to know it later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Digest of `splits_final.json`, of which the training has one split.
+    pub splits: Option<Digest>,
+    /// Version of libtorch that the program was built for.
+    pub libtorch: String,
+    /// Git revision of the program's source code.
+    pub revision: String,
+}
+
+impl Origin {
+    /// A training by this program, with one split of the file of this digest.
+    pub fn of_this_program(splits: Digest) -> Self {
+        // The build script finds both.
+        let known = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
+        Self {
+            splits: Some(splits),
+            libtorch: known(option_env!("UNNUNET_LIBTORCH")),
+            revision: known(option_env!("UNNUNET_REVISION")),
+        }
+    }
 }
 
 impl RunRecord {
@@ -87,7 +114,8 @@ impl RunRecord {
         let text = read_text(path)?;
         let begun: Value = serde_json::from_str(&text).map_err(malformed)?;
         let wanted = serde_json::to_value(self).map_err(malformed)?;
-        for (field, wanted) in wanted.as_object().into_iter().flatten() {
+        let settings = wanted.as_object().into_iter().flatten().filter(|(field, _)| *field != "origin");
+        for (field, wanted) in settings {
             let found = begun.get(field).unwrap_or(&Value::Null);
             if found != wanted {
                 let (found, wanted) = (found.to_string(), wanted.to_string());
@@ -159,9 +187,11 @@ mod tests {
             validation_iterations: 1,
             seed: 7,
             threads: 2,
+            origin: Origin { splits: Some(Digest::of(b"s")), libtorch: "2".into(), revision: "a".into() },
         };
         record.write(&path).unwrap();
         record.check_same(&path).unwrap();
+        RunRecord { origin: Origin::default(), ..record.clone() }.check_same(&path).unwrap();
         assert_eq!(RunRecord::read(&path).unwrap(), record);
         let error = RunRecord { seed: 8, ..record }.check_same(&path).unwrap_err().to_string();
         assert!(error.ends_with("the training was begun with `seed` 7, now it is 8"), "{error}");

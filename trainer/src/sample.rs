@@ -6,13 +6,14 @@ use nnunet::fold::Fold;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
+use crate::annotation::Annotation;
 use crate::augment::Recipe;
 use crate::cases::Cases;
 use crate::patch_geometry::PatchGeometry;
 use crate::placement::{anywhere, around, must_show_foreground};
 use crate::random::{Purpose, Stream};
 use crate::spatial::SpatialTransform;
-use crate::store::{OUTSIDE, StoreError, StoredCase};
+use crate::store::{OUTSIDE, Remembered, StoreError, StoredCase};
 use crate::targets;
 
 /// Image and targets of one patch.
@@ -20,7 +21,7 @@ use crate::targets;
 pub struct Sample {
     /// `[channel, z, y, x]`.
     pub image: Vec<f32>,
-    /// Classes `[z, y, x]` per decoder stage, finest first.
+    /// Labels `[z, y, x]` per decoder stage, finest first.
     pub targets: Vec<Vec<u8>>,
 }
 
@@ -33,8 +34,8 @@ pub struct Sampler {
     pub geometry: PatchGeometry,
     /// Extents `[z, y, x]` of the targets, finest first.
     pub target_shapes: Vec<[usize; 3]>,
-    /// Outputs of the network, background included.
-    pub n_classes: usize,
+    /// What the labels stand for.
+    pub annotation: Annotation,
     /// Samples of a batch.
     pub batch_size: usize,
     /// Seed of the run.
@@ -73,12 +74,13 @@ impl Sampler {
         if let Some(recipe) = &self.recipe {
             recipe.apply(&mut generator, &mut image, &mut labels);
         }
-        let classes = targets::classes(&labels, self.n_classes).map_err(|found| StoreError::Label {
+        let n_labels = self.annotation.n_labels();
+        let labels = targets::inside(&labels, n_labels).map_err(|found| StoreError::Label {
             case: self.cases.get(case).case().clone(),
             found,
-            n_classes: self.n_classes,
+            n_labels,
         })?;
-        let targets = self.target_shapes.iter().map(|&shape| targets::downsample(&classes, patch, shape)).collect();
+        let targets = self.target_shapes.iter().map(|&shape| targets::downsample(&labels, patch, shape)).collect();
         Ok(Sample { image, targets })
     }
 
@@ -91,11 +93,16 @@ impl Sampler {
         let (shape, sampled, patch) = (case.record.shape, self.geometry.sampled, self.geometry.patch);
         let remembered = case.record.remembered.iter().enumerate();
         let mut present: Vec<_> = remembered.filter(|(_, of)| of.n_voxels > 0).collect();
-        if present.len() > 1 {
+        let is_annotated = |of: &Remembered| of.labels.contains(&OUTSIDE);
+        if !shows_foreground {
+            // Where parts are not annotated, a patch that need not show foreground must still show what is.
+            let wanted = self.annotation.ignore().is_some();
+            present.retain(|(_, of)| wanted && is_annotated(of));
+        } else if present.len() > 1 {
             // What is merely annotated is no foreground.
-            present.retain(|(_, of)| !of.labels.contains(&OUTSIDE));
+            present.retain(|(_, of)| !is_annotated(of));
         }
-        if !shows_foreground || present.is_empty() {
+        if present.is_empty() {
             return Ok(anywhere(generator, shape, sampled, patch));
         }
         let (structure, of) = present[generator.random_range(0..present.len())];

@@ -15,6 +15,15 @@ const MAX_GRADIENT_NORM: f64 = 12.0;
 /// Keeps a gradient of zero from being divided by zero, as `clip_grad_norm_`.
 const NORM_EPS: f64 = 1e-6;
 
+/// Whether a step changed the parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// They were changed.
+    Taken,
+    /// A gradient was not finite; they are as before.
+    Skipped,
+}
+
 /// The optimizer of one network: a momentum buffer per parameter.
 #[derive(Debug)]
 pub struct Sgd {
@@ -67,6 +76,31 @@ impl Sgd {
     /// libtorch's own.
     pub fn momentum(&self) -> Result<Weights, NetworkError> {
         network::copy_named(self.slots.iter().map(|slot| (slot.name.as_str(), &slot.momentum)))
+    }
+
+    /// Divides the gradients by `scale`, by which the loss was multiplied, and takes a step if they are finite.
+    ///
+    /// # Errors
+    ///
+    /// libtorch's own.
+    pub fn step_scaled(&mut self, rate: f64, scale: f64) -> Result<Step, TchError> {
+        let gradients = tch::no_grad(|| {
+            let gradients = self.slots.iter().map(|slot| slot.parameter.f_grad()).collect::<Result<Vec<_>, _>>()?;
+            let mut gradients: Vec<_> = gradients.into_iter().filter(Tensor::defined).collect();
+            for gradient in &mut gradients {
+                let _ = gradient.f_mul_scalar_(1.0 / scale)?;
+            }
+            Ok::<_, TchError>(gradients)
+        })?;
+        // The norm is finite only if every gradient is.
+        let norms: Vec<Tensor> = gradients.iter().map(Tensor::f_norm).collect::<Result<_, _>>()?;
+        let is_finite = norms.is_empty() || Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])?.is_finite();
+        if is_finite {
+            self.step(rate)?;
+            return Ok(Step::Taken);
+        }
+        tch::no_grad(|| gradients.into_iter().try_for_each(|mut gradient| gradient.f_zero_().map(drop)))?;
+        Ok(Step::Skipped)
     }
 
     /// Clips the gradients, updates every parameter that has one, and forgets the gradients.
@@ -156,5 +190,27 @@ mod tests {
         let alone = [("a".to_owned(), Tensor::from_slice(&[2.0_f32]).set_requires_grad(true))];
         Sgd::new(&alone).unwrap().step(0.1).unwrap();
         assert_eq!(alone[0].1, Tensor::from_slice(&[2.0_f32]));
+    }
+
+    #[test]
+    fn a_scaled_step_is_the_step_and_one_that_is_not_finite_changes_nothing() {
+        let new = || [("a".to_owned(), Tensor::from_slice(&[2.0_f32, -1.0]).set_requires_grad(true))];
+        let backward = |parameters: &[(String, Tensor)], factor: f64| {
+            let weights = Tensor::from_slice(&[0.5_f32, 0.25]);
+            (&parameters[0].1 * weights * factor).sum(Kind::Float).backward();
+        };
+        let (plain, scaled) = (new(), new());
+        let mut optimizers = [Sgd::new(&plain).unwrap(), Sgd::new(&scaled).unwrap()];
+        for _ in 0..2 {
+            backward(&plain, 1.0);
+            optimizers[0].step(0.1).unwrap();
+            backward(&scaled, 1024.0);
+            assert_eq!(optimizers[1].step_scaled(0.1, 1024.0).unwrap(), Step::Taken);
+            // A power of two scales exactly.
+            assert_eq!(plain[0].1, scaled[0].1);
+            backward(&scaled, f64::INFINITY);
+            assert_eq!(optimizers[1].step_scaled(0.1, 1024.0).unwrap(), Step::Skipped);
+            assert_eq!(plain[0].1, scaled[0].1);
+        }
     }
 }

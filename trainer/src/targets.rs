@@ -23,20 +23,20 @@ pub fn shapes(topology: &UNet, patch: [usize; 3], n_heads: usize) -> Vec<[usize;
     (0..n_heads).map(stage).collect()
 }
 
-/// Labels as classes of a network with `n_classes` outputs: whatever is below 0 becomes background.
+/// Labels of a data set with `n_labels` of them: whatever is below 0 becomes background.
 ///
 /// # Errors
 ///
-/// The first label that is no class.
-pub fn classes(labels: &[i16], n_classes: usize) -> Result<Vec<u8>, i16> {
-    let is_class = |label: i16| label < 0 || u8::try_from(label).is_ok_and(|class| usize::from(class) < n_classes);
+/// The first label that is none of the data set's.
+pub fn inside(labels: &[i16], n_labels: usize) -> Result<Vec<u8>, i16> {
+    let is_known = |label: i16| label < 0 || u8::try_from(label).is_ok_and(|label| usize::from(label) < n_labels);
     // Looking for the largest label first lets the compiler do several at a time.
     let largest = labels.iter().copied().fold(0, i16::max);
-    if !is_class(largest) {
-        return Err(labels.iter().copied().find(|&label| !is_class(label)).unwrap_or(largest));
+    if !is_known(largest) {
+        return Err(labels.iter().copied().find(|&label| !is_known(label)).unwrap_or(largest));
     }
-    let class = |&label: &i16| u8::try_from(label.clamp(0, i16::from(u8::MAX))).unwrap_or(0);
-    Ok(labels.iter().map(class).collect())
+    let inside = |&label: &i16| u8::try_from(label.clamp(0, i16::from(u8::MAX))).unwrap_or(0);
+    Ok(labels.iter().map(inside).collect())
 }
 
 /// The labels at a coarser resolution.
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn outside_is_background_and_unknown_labels_are_refused() {
-        assert_eq!(classes(&[-1, 0, 3], 4), Ok(vec![0, 0, 3]));
-        assert_eq!(classes(&[-1, 0, 3], 3), Err(3));
-        assert_eq!(classes(&[300], 1000), Err(300));
+        assert_eq!(inside(&[-1, 0, 3], 4), Ok(vec![0, 0, 3]));
+        assert_eq!(inside(&[-1, 0, 3], 3), Err(3));
+        assert_eq!(inside(&[300], 1000), Err(300));
     }
 }

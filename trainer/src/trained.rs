@@ -54,7 +54,7 @@ impl Trained {
         let (n_channels, labels) = (dataset.channels().map_err(refuse)?.len(), dataset.structures().map_err(refuse)?);
         let network = UNet::new(&configuration, n_channels, labels.n_outputs())?;
         let ours = |(fold, run)| match run {
-            Run::Trained(run) => Ok((fold, *run)),
+            Run::Trained(run, _) => Ok((fold, *run)),
             Run::Imported(_) => Err(TrainedError::Imported { fold, folder: folder.to_owned() }),
         };
         let runs = checkpoints::runs(folder, &[])?.into_iter().map(ours).collect::<Result<BTreeMap<_, _>, _>>()?;
@@ -82,7 +82,8 @@ impl Trained {
     ///
     /// [`TrainedError::NoFold`], or [`TrainedError::Checkpoints`] if the training is not finished.
     pub fn members(&self, fold: Fold) -> Result<Vec<Member>, TrainedError> {
-        let only = BTreeMap::from([(fold, Run::Trained(Box::new(self.run(fold)?.clone())))]);
+        self.run(fold)?;
+        let only = checkpoints::runs(&self.folder, &[fold])?;
         Ok(checkpoints::members(&self.folder, &only, None)?)
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nnunet::fold::Fold;
 use nnunet::topology::UNet;
@@ -19,8 +19,11 @@ use crate::checkpoint::{CheckpointError, CheckpointFolder, Latest, TrainingState
 use crate::feed::{self, Batch, Demand};
 use crate::initialization::initial_weights;
 use crate::journal::{EpochRecord, Journal};
-use crate::loss::{DiceOver, deep_supervision, deep_supervision_weights};
+use crate::limits::{EarlyEnd, Ending, Limits, Standing};
+use crate::loss::{Loss, deep_supervision_weights};
+use crate::loss_scale::LossScale;
 use crate::network::{Network, NetworkError};
+use crate::presentation::{self, PresentationError};
 use crate::pseudo_dice::{Confusion, mean, moving_average};
 use crate::sample::Sampler;
 use crate::schedule::Schedule;
@@ -34,12 +37,14 @@ pub struct Training {
     pub topology: UNet,
     /// Foreground structures in network order.
     pub structures: Vec<String>,
-    /// Whether Dice sums over the batch.
-    pub dice_over: DiceOver,
+    /// What is made small.
+    pub loss: Loss,
     /// Learning rate per epoch.
     pub schedule: Schedule,
     /// Epochs that leave a member.
     pub kept_epochs: BTreeSet<u32>,
+    /// What may end the training before the schedule does.
+    pub limits: Limits,
     /// Training batches of an epoch.
     pub n_iterations: u32,
     /// Validation batches of an epoch.
@@ -84,22 +89,32 @@ struct Progress {
     next_epoch: u32,
     ema: Option<f64>,
     best_ema: Option<f64>,
+    best_epoch: u32,
+    /// Where precision is mixed: on CUDA.
+    loss_scale: Option<LossScale>,
 }
 
 impl Training {
-    /// Trains to the end of the schedule.
+    /// Trains to the end of the schedule, or of the limits.
     ///
     /// # Errors
     ///
     /// [`TrainingError`] if a case cannot be read, a file not be written, the loss is no longer finite, or libtorch
     /// refuses.
-    pub fn run(&self, start: Start, observer: &mut dyn Observer) -> Result<(), TrainingError> {
+    pub fn run(&self, start: Start, observer: &mut dyn Observer) -> Result<Ending, TrainingError> {
+        let began = Instant::now();
         let checkpoints = CheckpointFolder::new(&self.folder);
         let mut progress = match start {
             Start::Afresh => self.begin()?,
             Start::Resume => self.resume(&checkpoints)?,
         };
-        let journal = Journal::new(self.folder.join("training.csv"), &self.structures);
+        // Where the training has ended before, the budget of this run does not matter.
+        let ended = Limits { time_budget: None, ..self.limits };
+        if let Some(ending) = self.ending(ended, &progress, Duration::ZERO) {
+            return self.end(ending);
+        }
+        EarlyEnd::forget(&self.folder).map_err(|source| TrainingError::EarlyEnd { source })?;
+        let journal = Journal::new(self.folder.join(presentation::CSV), &self.structures);
         let mut journal = journal.resume(progress.next_epoch).map_err(|source| TrainingError::Journal { source })?;
         let pool = self.pool()?;
         let demand = Demand {
@@ -114,11 +129,30 @@ impl Training {
             for epoch in demand.epochs {
                 let record = self.epoch(epoch, &mut progress, &batches, observer)?;
                 journal.add(&record).map_err(|source| TrainingError::Journal { source })?;
+                presentation::write(&self.folder, &journal)?;
                 self.save(&checkpoints, &mut progress, &record)?;
                 observer.epoch(&record);
+                if let Some(ending) = self.ending(self.limits, &progress, began.elapsed()) {
+                    return self.end(ending);
+                }
             }
-            Ok(())
+            Ok(Ending::Schedule)
         })
+    }
+
+    /// Whether the training ends before the next epoch.
+    fn ending(&self, limits: Limits, progress: &Progress, elapsed: Duration) -> Option<Ending> {
+        let epoch = progress.next_epoch.checked_sub(1)?;
+        let standing = Standing { epoch, best_epoch: progress.best_epoch, elapsed };
+        limits.ending(&self.schedule, standing)
+    }
+
+    /// Leaves word of an end by patience.
+    fn end(&self, ending: Ending) -> Result<Ending, TrainingError> {
+        if let Ending::Patience(end) = ending {
+            end.write(&self.folder).map_err(|source| TrainingError::EarlyEnd { source })?;
+        }
+        Ok(ending)
     }
 
     fn pool(&self) -> Result<ThreadPool, TrainingError> {
@@ -130,7 +164,8 @@ impl Training {
         let weights = initial_weights(&self.topology, self.seed, self.fold);
         let network = Network::new(&self.topology, &weights, self.device)?;
         let optimizer = Sgd::new(network.parameters())?;
-        Ok(Progress { network, optimizer, next_epoch: 0, ema: None, best_ema: None })
+        let loss_scale = self.device.is_cuda().then(LossScale::default);
+        Ok(Progress { network, optimizer, next_epoch: 0, ema: None, best_ema: None, best_epoch: 0, loss_scale })
     }
 
     fn resume(&self, checkpoints: &CheckpointFolder) -> Result<Progress, TrainingError> {
@@ -138,7 +173,10 @@ impl Training {
         let network = Network::new(&self.topology, &weights, self.device)?;
         let optimizer = Sgd::resume(&network, &self.topology, &momentum)?;
         let (ema, best_ema) = (state.ema_pseudo_dice, state.best_ema_pseudo_dice);
-        Ok(Progress { network, optimizer, next_epoch: state.epoch.saturating_add(1), ema, best_ema })
+        let best_epoch = state.best_epoch.unwrap_or(state.epoch);
+        let loss_scale = self.device.is_cuda().then(|| state.loss_scale.unwrap_or_default());
+        let next_epoch = state.epoch.saturating_add(1);
+        Ok(Progress { network, optimizer, next_epoch, ema, best_ema, best_epoch, loss_scale })
     }
 
     fn epoch(
@@ -171,22 +209,32 @@ impl Training {
             pseudo_dice,
             ema_pseudo_dice: progress.ema,
             seconds: began.elapsed().as_secs_f64(),
+            // A clock before 1970 is shown as 1970.
+            finished: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         })
     }
 
     fn step(&self, progress: &mut Progress, batch: &Batch, learning_rate: f64) -> Result<f64, TchError> {
-        let (loss, _) = self.loss(&progress.network, batch)?;
-        loss.f_backward()?;
-        progress.optimizer.step(learning_rate)?;
+        let (loss, _) = self.loss_of(&progress.network, batch)?;
+        let Some(scale) = &mut progress.loss_scale else {
+            loss.f_backward()?;
+            progress.optimizer.step(learning_rate)?;
+            return loss.f_double_value(&[]);
+        };
+        loss.f_mul_scalar(scale.factor())?.f_backward()?;
+        scale.update(progress.optimizer.step_scaled(learning_rate, scale.factor())?);
         loss.f_double_value(&[])
     }
 
-    /// Loss of a batch and the logits at full resolution.
-    fn loss(&self, network: &Network, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
+    /// Loss of a batch and the logits at full resolution; in mixed precision on CUDA, as nnU-Net.
+    fn loss_of(&self, network: &Network, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
         let weights = deep_supervision_weights(network.n_heads());
-        let mut logits = network.heads(&batch.image(self.device)?, weights.len())?;
-        let loss = deep_supervision(&logits, &batch.targets(self.device)?, &weights, self.dice_over)?;
-        Ok((loss, logits.swap_remove(0)))
+        let (image, targets) = (batch.image(self.device)?, batch.targets(self.device)?);
+        tch::autocast(self.device.is_cuda(), || {
+            let mut logits = network.heads(&image, weights.len())?;
+            let loss = self.loss.deep_supervision(&logits, &targets, &weights)?;
+            Ok((loss, logits.swap_remove(0)))
+        })
     }
 
     fn validate(
@@ -194,11 +242,11 @@ impl Training {
         network: &Network,
         batches: &Receiver<Result<Batch, StoreError>>,
     ) -> Result<(f64, Vec<Option<f64>>), TrainingError> {
-        let mut confusion = Confusion::new(self.topology.n_outputs);
+        let mut confusion = Confusion::new(&self.loss.annotation);
         let mut mean_loss = 0.0;
         for _ in 0..self.n_validation {
             let batch = next(batches)?;
-            let (loss, logits) = tch::no_grad(|| self.loss(network, &batch))?;
+            let (loss, logits) = tch::no_grad(|| self.loss_of(network, &batch))?;
             let target = batch.targets(self.device)?.swap_remove(0);
             confusion.add(&logits, &target)?;
             mean_loss += loss.f_double_value(&[])? / f64::from(self.n_validation);
@@ -227,11 +275,13 @@ impl Training {
             }
             if is_best {
                 checkpoints.save("best", &bytes, self.fold, record)?;
-                progress.best_ema = progress.ema;
+                (progress.best_ema, progress.best_epoch) = (progress.ema, record.epoch);
             }
         }
-        let state = TrainingState::new(record, progress.best_ema);
+        let mut state = TrainingState::new(record, progress.best_ema, progress.best_epoch);
+        state.loss_scale = progress.loss_scale;
         checkpoints.save_latest(&Latest { state, weights, momentum: progress.optimizer.momentum()? })?;
+        progress.next_epoch = record.epoch + 1;
         Ok(())
     }
 }
@@ -262,11 +312,17 @@ pub enum TrainingError {
         /// Its learning rate.
         learning_rate: f64,
     },
+    /// The file that says how the training ended could not be replaced.
+    #[error("cannot keep how the training ended")]
+    EarlyEnd {
+        /// What the system said.
+        source: io::Error,
+    },
     /// The thread that makes batches is gone.
     #[error("the thread that makes batches ended before the training")]
     Feed,
-    /// `training.csv` could not be read or written.
-    #[error("cannot keep `training.csv`")]
+    /// The table of the epochs could not be read or written.
+    #[error("cannot keep `progress.csv`")]
     Journal {
         /// What the system said.
         source: io::Error,
@@ -283,6 +339,13 @@ pub enum TrainingError {
     Pool {
         /// What the system said.
         source: ThreadPoolBuildError,
+    },
+    /// The course of the training could not be shown.
+    #[error("the epochs cannot be shown")]
+    Presentation {
+        /// Why.
+        #[from]
+        source: PresentationError,
     },
     /// A case could not be read.
     #[error("a preprocessed case failed")]

@@ -22,7 +22,8 @@ use trainer::checkpoint::CheckpointFolder;
 use trainer::checkpoint_rule::CheckpointRule;
 use trainer::export::{ExportError, Identity, Request, Summary, export};
 use trainer::journal::EpochRecord;
-use trainer::run_record::RunRecord;
+use trainer::limits::EarlyEnd;
+use trainer::run_record::{Origin, RunRecord};
 use trainer::schedule::{Decay, Schedule};
 use trainer::store::Store;
 use trainer::weights::{Tensor, Weights};
@@ -110,6 +111,7 @@ impl Training {
             validation_iterations: 1,
             seed: 7,
             threads: 2,
+            origin: Origin::default(),
         };
         record.write(&self.path(&format!("run/{fold}/run.json"))).unwrap();
     }
@@ -123,6 +125,7 @@ impl Training {
             learning_rate: 0.01,
             training_loss: -0.5,
             validation_loss: -0.5,
+            finished: 1.5e9,
             pseudo_dice: vec![],
             ema_pseudo_dice: Some(0.5),
             seconds: 1.0,
@@ -236,6 +239,24 @@ fn members_are_limited_per_fold_and_the_last_is_kept() {
     assert_eq!(names(one), ["fold_0/checkpoint_19", "fold_1/checkpoint_19"]);
     let fold = training.export(|request| request.folds = vec![Fold(1)]).unwrap();
     assert_eq!(names(fold), ["fold_1/checkpoint_9", "fold_1/checkpoint_19"]);
+}
+
+#[test]
+fn a_training_that_ended_by_patience_leaves_the_members_of_its_cycles() {
+    let training = Training::new("2d");
+    for name in ["checkpoint_19.json", "checkpoint_19.safetensors"] {
+        fs_err::remove_file(training.path(&format!("run/fold_1/{name}"))).unwrap();
+    }
+    let end = EarlyEnd { epoch: 9, best_epoch: 2, patience: 5 };
+    end.write(&training.path("run/fold_1")).unwrap();
+    let summary = training.export(|_| ()).unwrap();
+    let names: Vec<_> = summary.members.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["fold_0/checkpoint_9", "fold_0/checkpoint_19", "fold_1/checkpoint_9"]);
+    let card = EntryPath::new("docs/model_card.md").unwrap();
+    let card = String::from_utf8(open(&training.path("out/model.unb")).read(&card).unwrap()).unwrap();
+    assert!(card.contains("ended with epoch 9, 5 epochs without a better average"), "{card}");
+    fs_err::write(training.path("run/fold_1/early_end.json"), "[]").unwrap();
+    assert!(matches!(training.export(|_| ()), Err(ExportError::EarlyEnd { fold: Fold(1), .. })));
 }
 
 #[test]

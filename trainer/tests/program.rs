@@ -64,7 +64,7 @@ fn a_data_set_is_planned_preprocessed_and_trained() {
     let out = check(root, TRAIN, 0, "epoch 1/2 (cycle 1");
     assert_eq!(out.lines().count(), 2, "{out}");
     let fold = root.join("results/Dataset001_Squares/UnnunetTrainer__nnUNetPlans__2d/fold_0");
-    for name in ["checkpoint_0.safetensors", "checkpoint_1.json", "checkpoint_best.json", "training.csv", "run.json"] {
+    for name in ["checkpoint_0.safetensors", "checkpoint_1.json", "checkpoint_best.json", "progress.csv", "run.json"] {
         assert!(fold.join(name).is_file(), "{name}");
     }
 
@@ -78,8 +78,22 @@ fn a_data_set_is_planned_preprocessed_and_trained() {
     check(root, &format!("{TRAIN} --continue"), 0, "");
     check(root, &TRAIN.replace("2d 0", "2d 7"), 2, "there is no fold 7, only 5 from 0");
     check(root, &TRAIN.replace("2d", "3d_fullres"), 2, "no configuration `3d_fullres`");
-    check(root, &format!("{TRAIN} --device cuda"), 2, "this version trains on the CPU only");
+    check(root, &format!("{TRAIN} --device cuda:99"), 2, "`--device cuda:99`: ");
     check(root, &TRAIN.replace("--cycles 2", "--cycles 3"), 2, "3 cycles do not divide 2 epochs");
+
+    // What cannot be trained is refused before anything that lies there is touched.
+    check(root, &format!("{TRAIN} --overwrite --memory 1"), 2, "for whole cases), found 1 MiB");
+    check(root, &TRAIN.replace("--cycles 2", "--cycles 1 --overwrite --patience 2"), 2, "this schedule has only one");
+    check(root, &format!("{TRAIN} --time-budget 5"), 2, "expected a whole number and its unit");
+    assert!(fold.join("checkpoint_1.json").is_file());
+    let run: serde_json::Value = serde_json::from_str(&fs_err::read_to_string(fold.join("run.json")).unwrap()).unwrap();
+    let origin = &run["origin"];
+    assert!(origin["splits"].is_string() && origin["libtorch"] == "2.11.0" && origin["revision"].is_string(), "{run}");
+
+    let long = TRAIN.replace("--epochs 2 --iterations 2", "--epochs 4000 --iterations 1");
+    let spent = "the time budget is spent after epoch";
+    check(root, &format!("{long} --overwrite --time-budget 1s"), 0, spent);
+    check(root, &format!("{long} --continue --time-budget 1s"), 0, spent);
 }
 
 #[test]

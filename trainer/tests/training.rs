@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bundle_format::Digest;
 use ndarray::{Array3, Array4};
@@ -13,11 +14,13 @@ use nnunet::plans::{Configuration, ConfigurationName, EncoderDepth, Plans};
 use nnunet::preprocess::{CaseProperties, Preprocessed};
 use nnunet::topology::UNet;
 use tch::Device;
+use trainer::annotation::Annotation;
 use trainer::augment::Recipe;
 use trainer::cases::Cases;
 use trainer::checkpoint_rule::CheckpointRule;
 use trainer::journal::EpochRecord;
-use trainer::loss::{DiceOver, deep_supervision_weights};
+use trainer::limits::{EarlyEnd, Ending, Limits};
+use trainer::loss::{DiceOver, Loss, deep_supervision_weights};
 use trainer::patch_geometry::PatchGeometry;
 use trainer::random::Purpose;
 use trainer::sample::Sampler;
@@ -84,7 +87,7 @@ fn training(data: &Path, folder: PathBuf, n_workers: usize, room: u64) -> Traini
         recipe: (purpose == Purpose::Training).then(|| Recipe::new(&geometry, &configuration.use_mask_for_norm)),
         target_shapes: targets::shapes(&topology, geometry.patch, deep_supervision_weights(2).len()),
         geometry,
-        n_classes: 2,
+        annotation: Annotation::of_classes(2),
         batch_size: configuration.batch_size,
         seed: 5,
         fold: Fold(0),
@@ -92,7 +95,8 @@ fn training(data: &Path, folder: PathBuf, n_workers: usize, room: u64) -> Traini
     };
     Training {
         structures: vec!["square".into()],
-        dice_over: DiceOver::Batch,
+        loss: Loss { annotation: Annotation::of_classes(2), dice_over: DiceOver::Batch },
+        limits: Limits::default(),
         kept_epochs: CheckpointRule::Late(2).epochs(&schedule).unwrap(),
         schedule,
         n_iterations: 6,
@@ -143,6 +147,13 @@ fn run(training: &Training, start: Start, snapshot: Option<(u32, PathBuf, PathBu
     witness.losses
 }
 
+/// How a training ends, and how many epochs it did.
+fn ending(training: &Training, start: Start) -> (Ending, usize) {
+    let mut witness = Witness { losses: Vec::new(), snapshot: None };
+    let ending = training.run(start, &mut witness).unwrap();
+    (ending, witness.losses.len())
+}
+
 #[test]
 fn a_training_learns_and_resumes_bit_by_bit_whatever_feeds_it() {
     // Threads of libtorch wait for each other by spinning, which other tests would pay for.
@@ -169,6 +180,53 @@ fn a_training_learns_and_resumes_bit_by_bit_whatever_feeds_it() {
     for ((name, expected), (_, found)) in expected.iter().zip(&found) {
         assert!(expected == found, "{name} differs");
     }
-    let journal = fs_err::read_to_string(resumed.join("training.csv")).unwrap();
+    let journal = fs_err::read_to_string(resumed.join("progress.csv")).unwrap();
     assert_eq!(journal.lines().count(), 5, "{journal}");
+    for name in ["progress.png", "events.out.tfevents.unnunet"] {
+        assert!(resumed.join(name).is_file(), "{name}");
+    }
+}
+
+#[test]
+fn a_budget_stops_after_an_epoch_and_going_on_leads_to_the_same_end() {
+    tch::set_num_threads(1);
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    let new = |name: &str| training(&data, root.path().join(name), 1, u64::MAX);
+    let spent = Limits { time_budget: Some(Duration::ZERO), patience: None };
+    let in_parts = Training { limits: spent, ..new("parts") };
+    assert_eq!(ending(&in_parts, Start::Afresh), (Ending::TimeBudget { epoch: 0 }, 1));
+    assert_eq!(ending(&in_parts, Start::Resume), (Ending::TimeBudget { epoch: 1 }, 1));
+    assert_eq!(ending(&new("parts"), Start::Resume), (Ending::Schedule, 2));
+    assert_eq!(ending(&new("parts"), Start::Resume), (Ending::Schedule, 0), "nothing is left to do");
+    assert_eq!(ending(&new("whole"), Start::Afresh), (Ending::Schedule, 4));
+    assert!(checkpoints(&root.path().join("parts")) == checkpoints(&root.path().join("whole")));
+}
+
+#[test]
+fn patience_ends_a_training_with_a_cycle_until_it_is_continued_without() {
+    tch::set_num_threads(1);
+    let root = tempfile::tempdir().unwrap();
+    let (data, folder) = (root.path().join("data"), root.path().join("fold"));
+    let new = |patience| {
+        let mut training = training(&data, folder.clone(), 1, u64::MAX);
+        // Without foreground the pseudo-Dice is 0 or undefined, and never rises.
+        let (store, case) = (Store::new(&data), CaseId::new("empty").unwrap());
+        let mut empty = slices(0);
+        empty.labels = Some(Array3::zeros(SHAPE));
+        store.write(&case, Digest::of(b""), &empty, &[vec![1]]).unwrap();
+        training.validation.cases = Cases::open(&store, &[case], u64::MAX).unwrap();
+        training.schedule = Schedule::new(6, 3, 0.8, Decay::Unnunet).unwrap();
+        training.kept_epochs = CheckpointRule::Late(1).epochs(&training.schedule).unwrap();
+        training.limits = Limits { time_budget: None, patience };
+        training
+    };
+    let (found, n_epochs) = ending(&new(Some(2)), Start::Afresh);
+    let Ending::Patience(end) = found else { panic!("{found:?}") };
+    assert_eq!((end.epoch, end.best_epoch, n_epochs), (3, 0, 4));
+    assert_eq!(EarlyEnd::read(&folder).unwrap(), Some(end));
+    assert!(folder.join("checkpoint_3.safetensors").is_file(), "the members of the cycle are there");
+    assert_eq!(ending(&new(Some(2)), Start::Resume), (found, 0));
+    assert_eq!(ending(&new(None), Start::Resume), (Ending::Schedule, 2));
+    assert_eq!(EarlyEnd::read(&folder).unwrap(), None);
 }

@@ -6,6 +6,7 @@
 //! holds itself to a Dice and a time; on real data it only reports.
 
 mod budget;
+pub(crate) mod gpu_check;
 mod job;
 mod material;
 mod results;
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let budget = Budget::resolve(&args.budget, material.kind, &args.configuration)?;
     let work = args.output.clone().unwrap_or_else(|| workspace::root().join("demo").join(&material.name));
     workplace::prepare(&work)?;
-    let job = Job { material, configuration: args.configuration.clone(), budget, work };
+    let job = Job { material, configuration: args.configuration.clone(), budget, device: "cpu", work };
     let prediction = job.run(args.cases)?;
 
     let results = Results::read(&prediction, &job.budget.folds)?;

@@ -1,4 +1,4 @@
-//! `cargo xtask setup | test | demo | bench`: the project's own chores.
+//! `cargo xtask setup | test | demo | gpu-check | bench`: the project's own chores.
 //!
 //! A fresh machine has Rust and Python with pip; two commands must do the
 //! rest. `demo` runs the main job, `test` the tests, and both call `setup`
@@ -31,6 +31,8 @@ enum Command {
     Test(test::Args),
     /// Runs the main job: plan, train, export, sign, verify, predict, evaluate
     Demo(Box<demo::Args>),
+    /// Trains, exports and compares on a GPU; says so where there is none
+    GpuCheck(demo::gpu_check::Args),
     /// Measures our programs beside their peers, on the same files in one run
     Bench(bench::Args),
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::GpuCheck(args) => demo::gpu_check::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match done {

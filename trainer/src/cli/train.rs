@@ -1,32 +1,37 @@
 //! `unnunet-train train`: trains one fold of a configuration.
 
+mod reporter;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use indicatif::{HumanDuration, ProgressBar};
+use bundle_format::Digest;
 use nnunet::dataset::{CaseId, DatasetJson, LabelSet};
 use nnunet::fold::{Fold, Split};
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
+use crate::annotation::Annotation;
 use crate::augment::Recipe;
 use crate::cases::Cases;
 use crate::checkpoint::CheckpointFolder;
+use crate::cli::limit_args::LimitArgs;
 use crate::cli::schedule_args::ScheduleArgs;
-use crate::cli::{Outcome, device, folders, openmp, output, progress};
-use crate::journal::EpochRecord;
-use crate::loss::{DiceOver, deep_supervision_weights};
+use crate::cli::{Outcome, device, folders, openmp, output};
+use crate::limits::{EarlyEnd, Ending};
+use crate::loss::{DiceOver, Loss, deep_supervision_weights};
+use crate::memory::Need;
 use crate::patch_geometry::PatchGeometry;
 use crate::random::Purpose;
 use crate::raw_dataset::{read_dataset_json, read_text};
-use crate::run_record::RunRecord;
+use crate::run_record::{Origin, RunRecord};
 use crate::sample::Sampler;
 use crate::store::Store;
-use crate::training::{Observer, Start, Training};
+use crate::training::{Start, Training};
 use crate::{cross_validation, targets};
 use imaging::atomic_file;
+use reporter::Reporter;
 
 /// Training iterations per validation iteration, as in nnU-Net: 250 and 50.
 const ITERATIONS_PER_VALIDATION: u32 = 5;
@@ -44,6 +49,8 @@ pub struct Args {
     fold: u16,
     #[command(flatten)]
     schedule: ScheduleArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Training iterations of an epoch.
     #[arg(long, default_value_t = 250, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     iterations: u32,
@@ -53,7 +60,9 @@ pub struct Args {
     /// Seed of every random number.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Where to train: `auto`, `cpu`.
+    /// Where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
+    ///
+    /// `auto` is the first CUDA device that can be used, else the CPU.
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     device: device::Wanted,
     /// Threads of libtorch; a resumed training must have as many to be equal bit by bit [default: all processors].
@@ -91,6 +100,8 @@ struct Inputs {
     name: ConfigurationName,
     configuration: Configuration,
     split: Split,
+    /// Digest of the file that the split stands in.
+    splits: Digest,
 }
 
 /// Trains, or goes on training.
@@ -107,54 +118,83 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let n_threads = args.threads.map_or(n_processors, usize::from);
     tch::set_num_threads(i32::try_from(n_threads).context("so many threads cannot be started")?);
 
-    let fold = Fold(args.fold);
-    let (dataset, plans) = (&inputs.plans.dataset_name, &inputs.plans.plans_name);
-    let training_folder = folders::run(&args.results, dataset, plans, &inputs.name);
-    let folder = training_folder.join(fold.to_string());
-    let (schedule, rule) = args.schedule.parse()?;
-    let default_validation = args.iterations.div_ceil(ITERATIONS_PER_VALIDATION).min(MAX_VALIDATION);
-    let n_validation = args.validation_iterations.unwrap_or(default_validation);
-    let record = RunRecord {
-        program: concat!("unnunet-train ", env!("CARGO_PKG_VERSION")).to_owned(),
-        dataset: inputs.plans.dataset_name.clone(),
-        configuration: inputs.name.clone(),
-        plans: RunRecord::digest(&inputs.plans)?,
-        fold,
-        split: inputs.split.clone(),
-        schedule,
-        checkpoints: rule,
-        iterations: args.iterations,
-        validation_iterations: n_validation,
-        seed: args.seed,
-        threads: n_threads,
-    };
-    let start = begin(args, &folder, &record)?;
-    write_settings(&training_folder, &inputs)?;
-
+    let record = record(args, &inputs, n_threads)?;
+    let (schedule, rule) = (record.schedule, record.checkpoints);
+    let limits = args.limits.limits(&schedule)?;
     let topology = UNet::new(&inputs.configuration, inputs.dataset.channels()?.len(), inputs.labels.n_outputs())?;
     let room = u64::from(args.cache) << 20;
     let sampler = |purpose| inputs.sampler(&record, &topology, purpose, room);
+    let (sampler, validation) = (sampler(Purpose::Training)?, sampler(Purpose::Validation)?);
+    let cases = sampler.cases.most_bytes() + validation.cases.most_bytes();
+    let configuration = &inputs.configuration;
+    let need = Need::estimate(&topology, &configuration.patch_size, configuration.batch_size, cases);
+    args.limits.check_memory(&need)?;
+
+    let (dataset, plans) = (&inputs.plans.dataset_name, &inputs.plans.plans_name);
+    let training_folder = folders::run(&args.results, dataset, plans, &inputs.name);
+    let folder = training_folder.join(record.fold.to_string());
+    let start = begin(args, &folder, &record)?;
+    write_settings(&training_folder, &inputs)?;
     let training = Training {
         structures: inputs.labels.structures.iter().map(|structure| structure.name.clone()).collect(),
-        dice_over: DiceOver::of_plans(inputs.configuration.batch_dice),
+        loss: Loss {
+            annotation: Annotation::of(&inputs.labels),
+            dice_over: DiceOver::of_plans(configuration.batch_dice),
+        },
         kept_epochs: rule.epochs(&schedule)?,
         schedule,
-        n_iterations: args.iterations,
-        n_validation,
-        seed: args.seed,
-        fold,
+        limits,
+        n_iterations: record.iterations,
+        n_validation: record.validation_iterations,
+        seed: record.seed,
+        fold: record.fold,
         device,
         n_workers: args.workers.map_or((n_processors / 4).max(1), usize::from),
-        sampler: sampler(Purpose::Training)?,
-        validation: sampler(Purpose::Validation)?,
+        sampler,
+        validation,
         topology,
         folder,
     };
     let mut reporter = Reporter::new(&training);
     let result = training.run(start, &mut reporter);
     reporter.bar.finish_and_clear();
-    result?;
+    report(result?);
     Ok(Outcome::Done)
+}
+
+/// Everything that decides the result.
+fn record(args: &Args, inputs: &Inputs, n_threads: usize) -> anyhow::Result<RunRecord> {
+    let (schedule, checkpoints) = args.schedule.parse()?;
+    let default_validation = args.iterations.div_ceil(ITERATIONS_PER_VALIDATION).min(MAX_VALIDATION);
+    Ok(RunRecord {
+        program: concat!("unnunet-train ", env!("CARGO_PKG_VERSION")).to_owned(),
+        dataset: inputs.plans.dataset_name.clone(),
+        configuration: inputs.name.clone(),
+        plans: RunRecord::digest(&inputs.plans)?,
+        fold: Fold(args.fold),
+        split: inputs.split.clone(),
+        schedule,
+        checkpoints,
+        iterations: args.iterations,
+        validation_iterations: args.validation_iterations.unwrap_or(default_validation),
+        seed: args.seed,
+        threads: n_threads,
+        origin: Origin::of_this_program(inputs.splits),
+    })
+}
+
+/// Says why a training ended that did not run to the end of its schedule.
+fn report(ending: Ending) {
+    match ending {
+        Ending::Schedule => {}
+        Ending::TimeBudget { epoch } => {
+            output::note(format_args!("the time budget is spent after epoch {epoch}; `--continue` goes on"));
+        }
+        Ending::Patience(EarlyEnd { epoch, best_epoch, patience }) => output::note(format_args!(
+            "ended early with the cycle of epoch {epoch}: the average has not risen for {patience} epochs, the best \
+             was epoch {best_epoch}; `--continue` without `--patience` goes on"
+        )),
+    }
 }
 
 /// Prepares the fold's folder and its `run.json`.
@@ -191,9 +231,6 @@ impl Inputs {
         let folder = folders::dataset(&args.preprocessed, &args.dataset)?;
         let dataset = read_dataset_json(&folder.join("dataset.json"))?;
         let labels = dataset.structures()?;
-        if labels.has_regions() || labels.ignore.is_some() {
-            bail!("`dataset.json` has regions or an ignore label, which this version does not train on");
-        }
         let path = folder.join(format!("{}.json", args.plans));
         let text = read_text(&path).context("there are no plans; run `plan-and-preprocess` first")?;
         let plans = Plans::parse(&text).with_context(|| format!("`{}` cannot be used", path.display()))?;
@@ -208,7 +245,8 @@ impl Inputs {
             listed.iter().flat_map(|split| split.train.iter().chain(&split.val).cloned()).collect();
         let splits = cross_validation::read(&splits_file, &cases)?;
         let split = cross_validation::of_fold(&splits, Fold(args.fold))?.clone();
-        Ok(Self { folder, dataset, labels, plans, name, configuration, split })
+        let splits = Digest::of(text.as_bytes());
+        Ok(Self { folder, dataset, labels, plans, name, configuration, split, splits })
     }
 
     fn sampler(&self, run: &RunRecord, topology: &UNet, purpose: Purpose, room: u64) -> anyhow::Result<Sampler> {
@@ -235,69 +273,11 @@ impl Inputs {
             target_shapes: targets::shapes(topology, geometry.patch, n_heads),
             cases,
             geometry,
-            n_classes: topology.n_outputs,
+            annotation: Annotation::of(&self.labels),
             batch_size: self.configuration.batch_size,
             seed: run.seed,
             fold: run.fold,
             purpose,
         })
-    }
-}
-
-/// A bar on a terminal, and a line per epoch.
-struct Reporter {
-    bar: ProgressBar,
-    structures: Vec<String>,
-    n_epochs: u32,
-    n_iterations: u32,
-    rate: String,
-    dice: String,
-}
-
-impl Reporter {
-    fn new(training: &Training) -> Self {
-        let (n_epochs, n_iterations) = (training.schedule.n_epochs(), training.n_iterations);
-        Self {
-            bar: progress::iterations(u64::from(n_epochs) * u64::from(n_iterations), 0),
-            structures: training.structures.clone(),
-            n_epochs,
-            n_iterations,
-            rate: String::new(),
-            dice: "–".into(),
-        }
-    }
-}
-
-impl Observer for Reporter {
-    fn iteration(&mut self, epoch: u32, iteration: u32, loss: f64) {
-        let position = u64::from(epoch) * u64::from(self.n_iterations) + u64::from(iteration) + 1;
-        if self.rate.is_empty() {
-            // Epochs that were done before do not count toward the time left.
-            self.bar.set_position(position - 1);
-            self.bar.reset_eta();
-            self.rate.push('·');
-        }
-        self.bar.set_position(position);
-        let (n_epochs, dice) = (self.n_epochs, &self.dice);
-        self.bar.set_message(format!("epoch {epoch}/{n_epochs}, loss {loss:.3}, pseudo-Dice {dice}"));
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) {
-        let written = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
-        self.dice = written(record.ema_pseudo_dice);
-        let named = self.structures.iter().zip(&record.pseudo_dice);
-        let dice = named.map(|(name, &value)| format!("{name} {}", written(value))).collect::<Vec<_>>().join(", ");
-        let line = format!(
-            "epoch {}/{} (cycle {}, rate {:.5}): loss {:.4}, validation {:.4}, pseudo-Dice {dice}, average {}, {}",
-            record.epoch,
-            self.n_epochs,
-            record.cycle,
-            record.learning_rate,
-            record.training_loss,
-            record.validation_loss,
-            self.dice,
-            HumanDuration(Duration::from_secs_f64(record.seconds)),
-        );
-        self.bar.suspend(|| output::line(line));
     }
 }

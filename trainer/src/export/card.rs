@@ -13,6 +13,7 @@ use super::source::Source;
 use super::{Exported, Identity, TRAINER};
 use crate::checkpoint_rule::CheckpointRule;
 use crate::import::ImportRecord;
+use crate::limits::EarlyEnd;
 use crate::probe::Origin;
 use crate::run_record::RunRecord;
 use crate::schedule::Decay;
@@ -60,7 +61,7 @@ impl ModelCard<'_> {
         writeln!(f, "| fold | training cases | validation cases |\n|---:|---:|---:|")?;
         for (fold, run) in &source.runs {
             match run {
-                Run::Trained(run) => {
+                Run::Trained(run, _) => {
                     writeln!(f, "| {} | {} | {} |", fold.0, run.split.train.len(), run.split.val.len())?;
                 }
                 Run::Imported(_) => writeln!(f, "| {} | not recorded | not recorded |", fold.0)?,
@@ -91,7 +92,7 @@ impl ModelCard<'_> {
         writeln!(f, "## Training\n")?;
         for (fold, run) in &self.source.runs {
             match run {
-                Run::Trained(run) => trained(*fold, run, f)?,
+                Run::Trained(run, early_end) => trained(*fold, run, early_end.as_ref(), f)?,
                 Run::Imported(import) => imported(*fold, import, f)?,
             }
         }
@@ -142,12 +143,16 @@ fn expected(f: &mut Formatter<'_>, calibration: &Calibration) -> fmt::Result {
     }
 }
 
-fn trained(fold: Fold, run: &RunRecord, f: &mut Formatter<'_>) -> fmt::Result {
+fn trained(fold: Fold, run: &RunRecord, early_end: Option<&EarlyEnd>, f: &mut Formatter<'_>) -> fmt::Result {
     let schedule = &run.schedule;
     let (n_epochs, n_cycles) = (schedule.n_epochs(), schedule.n_cycles());
     write!(f, "- Fold {}: {n_epochs} epochs of {} iterations ", fold.0, run.iterations)?;
     write!(f, "in {n_cycles} cycles, schedule `{}`, ", decay(schedule.decay()))?;
-    writeln!(f, "checkpoints `{}`, seed {}, by {}", rule(run.checkpoints), run.seed, run.program)
+    write!(f, "checkpoints `{}`, seed {}, by {}", rule(run.checkpoints), run.seed, run.program)?;
+    if let Some(early) = early_end {
+        write!(f, "; ended with epoch {}, {} epochs without a better average", early.epoch, early.patience)?;
+    }
+    writeln!(f)
 }
 
 fn imported(fold: Fold, import: &ImportRecord, f: &mut Formatter<'_>) -> fmt::Result {

@@ -2,7 +2,8 @@
 //!
 //! Those that the checkpoint rule of each fold's `run.json` keeps, or that its `import.json` lists:
 //! `fold_<f>/checkpoint_<epoch>.safetensors` with its record. All must be there, so that a training that still runs is
-//! not taken for a finished one. `best` and `latest` serve other ends and are passed over.
+//! not taken for a finished one; of one that ended by patience, all up to its end. `best` and `latest` serve other ends
+//! and are passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

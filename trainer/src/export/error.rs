@@ -12,6 +12,7 @@ use nnunet::topology::TopologyError;
 use crate::checkpoint::CheckpointError;
 use crate::checkpoint_rule::CheckpointRuleError;
 use crate::import::ImportError;
+use crate::limits::LimitsError;
 use crate::network::NetworkError;
 use crate::onnx::OnnxError;
 use crate::probe::ProbeError;
@@ -57,6 +58,14 @@ pub enum ExportError {
         path: PathBuf,
         /// What is wrong.
         source: DatasetError,
+    },
+    /// It is not known whether a fold's training ended early.
+    #[error("fold {} cannot be exported", fold.0)]
+    EarlyEnd {
+        /// The fold.
+        fold: Fold,
+        /// Why.
+        source: LimitsError,
     },
     /// A calibration or postprocessing of the training cannot be used.
     #[error("what the validation found out cannot be used")]

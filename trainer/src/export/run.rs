@@ -9,13 +9,14 @@ use nnunet::plans::ConfigurationName;
 
 use super::ExportError;
 use crate::import::{IMPORT_FILE, ImportRecord};
+use crate::limits::EarlyEnd;
 use crate::run_record::RunRecord;
 
 /// What is known of a fold's training.
 #[derive(Debug)]
 pub(crate) enum Run {
-    /// Everything.
-    Trained(Box<RunRecord>),
+    /// Everything, and whether it ended by patience.
+    Trained(Box<RunRecord>, Option<EarlyEnd>),
     /// What nnU-Net's checkpoints say.
     Imported(ImportRecord),
 }
@@ -29,15 +30,18 @@ impl Run {
             return ImportRecord::read(folder).map(Self::Imported).map_err(refuse);
         }
         let record = RunRecord::read(&path).map_err(|source| ExportError::Run { fold, source })?;
-        Ok(Self::Trained(Box::new(record)))
+        let early_end = EarlyEnd::read(folder).map_err(|source| ExportError::EarlyEnd { fold, source })?;
+        Ok(Self::Trained(Box::new(record), early_end))
     }
 
     /// The epochs whose checkpoints are members, ascending.
     pub(crate) fn epochs(&self, fold: Fold) -> Result<Vec<u32>, ExportError> {
         match self {
-            Self::Trained(run) => {
+            Self::Trained(run, early_end) => {
                 let epochs = run.checkpoints.epochs(&run.schedule);
-                Ok(epochs.map_err(|source| ExportError::Rule { fold, source })?.into_iter().collect())
+                let epochs = epochs.map_err(|source| ExportError::Rule { fold, source })?;
+                let last = early_end.as_ref().map_or(u32::MAX, |early| early.epoch);
+                Ok(epochs.into_iter().filter(|&epoch| epoch <= last).collect())
             }
             Self::Imported(import) => {
                 let epochs: BTreeSet<u32> = import.checkpoints.iter().map(|checkpoint| checkpoint.epoch).collect();
@@ -49,7 +53,7 @@ impl Run {
     /// Whether the fold was trained with these plans and this configuration.
     pub(crate) fn is_of(&self, plans: Digest, configuration: &ConfigurationName) -> bool {
         match self {
-            Self::Trained(run) => run.plans == plans && run.configuration == *configuration,
+            Self::Trained(run, _) => run.plans == plans && run.configuration == *configuration,
             Self::Imported(import) => import.plans == plans && import.configuration == *configuration,
         }
     }
@@ -57,7 +61,7 @@ impl Run {
     /// Axes along which training mirrored; ours mirrors along every one.
     pub(crate) fn mirror_axes(&self, n_axes: usize) -> Vec<usize> {
         match self {
-            Self::Trained(_) => (0..n_axes).collect(),
+            Self::Trained(..) => (0..n_axes).collect(),
             Self::Imported(import) => import.mirror_axes.clone(),
         }
     }

@@ -107,7 +107,7 @@ impl Source {
                 }
                 Ok((import.probe.clone().map_or(Origin::Noise, Origin::Image), image))
             }
-            Some(Run::Trained(run)) => {
+            Some(Run::Trained(run, _)) => {
                 let case = run.split.val.first().ok_or(ExportError::NoCase { fold })?;
                 let folder = request.dataset_folder.as_deref().ok_or(ExportError::NoDataset { fold })?;
                 Ok((Origin::Case(case.clone()), self.middle(folder, case)?))
@@ -134,7 +134,7 @@ impl Source {
 
 /// `dataset_fingerprint.json`: of the preprocessed data set, or of an imported run its own, if nnU-Net left one.
 fn fingerprint(request: &Request, runs: &BTreeMap<Fold, Run>) -> Result<Option<String>, ExportError> {
-    let trained = runs.iter().find(|(_, run)| matches!(run, Run::Trained(_)));
+    let trained = runs.iter().find(|(_, run)| matches!(run, Run::Trained(..)));
     let path = match (trained, &request.dataset_folder) {
         (Some(_), Some(folder)) => folder.join(FINGERPRINT),
         (Some((&fold, _)), None) => return Err(ExportError::NoDataset { fold }),

@@ -27,15 +27,15 @@ pub enum StoreError {
         /// Where and why.
         source: serde_json::Error,
     },
-    /// A voxel has a label that the network does not know.
-    #[error("case `{case}` has label {found}, the data set names {n_classes} classes from 0")]
+    /// A voxel has a label that the data set does not name.
+    #[error("case `{case}` has label {found}, the data set names {n_labels} labels from 0")]
     Label {
         /// The case.
         case: CaseId,
         /// The label.
         found: i16,
-        /// Classes of the data set.
-        n_classes: usize,
+        /// Labels of the data set, background and the ignore label included.
+        n_labels: usize,
     },
     /// A remembered voxel lies outside the case.
     #[error("`{}` names voxel {found:?} of a case of shape {shape:?}", path.display())]

@@ -19,6 +19,8 @@ pub(super) struct Job {
     pub(super) material: Material,
     pub(super) configuration: String,
     pub(super) budget: Budget,
+    /// Where to train, as `--device` takes it.
+    pub(super) device: &'static str,
     pub(super) work: PathBuf,
 }
 
@@ -72,7 +74,7 @@ impl Job {
         option(&mut command, "--iterations", self.budget.iterations);
         command.args(["--checkpoints", "late"]);
         option(&mut command, "--late", self.budget.late);
-        command.args(["--schedule", &self.budget.schedule, "--seed", "1", "--device", "cpu"]);
+        command.args(["--schedule", &self.budget.schedule, "--seed", "1", "--device", self.device]);
         command.args(["--threads", &n_threads.to_string()]);
         command.arg("--preprocessed").arg(self.preprocessed()).arg("--results").arg(self.results());
         command
