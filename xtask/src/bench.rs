@@ -7,6 +7,7 @@ mod augment;
 mod measure;
 mod preprocess;
 mod resampling;
+mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -28,6 +29,8 @@ enum Subject {
     Augment(augment::Args),
     /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
     Preprocess(preprocess::Args),
+    /// Training: seconds per iteration, and Dice of the validation cases
+    Train(train::Args),
 }
 
 /// Runs `cargo xtask bench`.
@@ -35,6 +38,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.subject {
         Subject::Augment(args) => augment::run(args),
         Subject::Preprocess(args) => preprocess::run(args),
+        Subject::Train(args) => train::run(args),
     }
 }
 

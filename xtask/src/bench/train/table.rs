@@ -1,0 +1,63 @@
+//! The table of the training benchmark, as Markdown, and what its figures are.
+
+use super::agreement::{Comparison, LEVEL};
+use super::{Outcome, Row};
+use crate::console;
+
+/// Prints the table.
+pub(super) fn print(outcome: &Outcome<'_>) {
+    console::say(&render(outcome));
+}
+
+fn render(outcome: &Outcome<'_>) -> String {
+    let settings = outcome.settings;
+    let mut lines = vec![
+        format!(
+            "\ntraining of {} {} on {} processors, {} epochs of {} iterations in {} cycles, batch {}, {} features; seconds \
+             per iteration are the wall time of an epoch over its training iterations, mean of the epochs after the \
+             first; the {} validation iterations of an epoch are in it on both sides, saving is not. Dice is the mean \
+             over the validation cases that have one in both. p: paired permutation test over cases.",
+            outcome.dataset,
+            settings.configuration,
+            outcome.n_processors,
+            settings.epochs,
+            settings.iterations,
+            settings.cycles,
+            settings.batch_size,
+            settings.features,
+            outcome.validation_iterations,
+        ),
+        match outcome.n_members {
+            1 => "Both sides predict with the network of the last epoch.".to_owned(),
+            n => format!("nnU-Net predicts with the network of the last epoch, ours with {n}, the last of each cycle."),
+        },
+        "\n| fold | s per iteration, nnU-Net | ours | times as fast | n | Dice, nnU-Net | Dice, ours | ours − nnU-Net (95 % interval) | p | difference |".to_owned(),
+        "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
+    ];
+    lines.extend(outcome.folds.iter().map(line_of));
+    lines.push(format!("| all | | | | {} |", cells(outcome.all)));
+    lines.join("\n")
+}
+
+fn line_of(row: &Row) -> String {
+    let (theirs_s, ours_s) = (row.seconds_per_iteration_nnunet, row.seconds_per_iteration_ours);
+    let ratio = theirs_s / ours_s;
+    format!("| {} | {theirs_s:.3} | {ours_s:.3} | {ratio:.2} | {} |", row.fold, cells(&row.comparison))
+}
+
+fn cells(comparison: &Comparison) -> String {
+    let number = |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
+    let left_out = match comparison.n_undefined {
+        0 => String::new(),
+        n => format!(" ({n} without Dice)"),
+    };
+    let interval = comparison.interval.map_or_else(String::new, |[low, high]| format!(" ({low:+.4} to {high:+.4})"));
+    let difference = comparison.difference.map_or_else(|| "undefined".to_owned(), |value| format!("{value:+.4}"));
+    let verdict = match comparison.p_value {
+        None => "undefined",
+        Some(p) if p < LEVEL => "significant",
+        Some(_) => "not significant",
+    };
+    let (theirs, ours, p) = (number(comparison.mean_nnunet), number(comparison.mean_ours), number(comparison.p_value));
+    format!("{}{left_out} | {theirs} | {ours} | {difference}{interval} | {p} | {verdict}", comparison.n)
+}
