@@ -17,8 +17,8 @@ use super::layout::ByteOrder;
 use super::source::VoxelBytes;
 use super::{NiftiError, VoxelError, at};
 
-/// Voxels that are decoded at a time.
-const CHUNK: u16 = 1 << 13;
+/// Voxels that are decoded at a time: the longer a stretch, the less often inflating copies its window.
+const CHUNK: u16 = 1 << 15;
 
 /// Intensities in file order, every one finite.
 pub(super) fn intensities(header: &Header, bytes: VoxelBytes<'_>) -> Result<Vec<f32>, NiftiError> {
