@@ -26,7 +26,7 @@ use rayon::prelude::*;
 use crate::Spacing;
 use crate::range::{plane_range, range};
 use axis::{AxisKernel, resample_axis};
-pub use labels::{Label, resample_labels};
+pub use labels::{Label, only_label, resample_labels};
 
 /// A voxel extent more than this many times another makes a grid anisotropic.
 const ANISOTROPY_THRESHOLD: f64 = 3.0;

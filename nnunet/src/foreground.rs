@@ -5,7 +5,8 @@
 //! voxels of one structure after the other, and the first of each permutation are taken. Departs from it by keeping
 //! them in the order of the array, which changes no later draw's distribution, and by walking the labels only once.
 
-use ndarray::{Array3, ArrayView1};
+use imaging::resample::only_label;
+use ndarray::Array3;
 
 use crate::dataset::LabelSet;
 use crate::mt19937::Mt19937;
@@ -51,7 +52,7 @@ pub fn structures(labels: &LabelSet) -> Vec<Vec<i16>> {
 pub fn locations(labels: &Array3<i16>, structures: &[Vec<i16>]) -> Vec<Locations> {
     let mut counts = [0_usize; N_LABELS];
     for row in labels.rows() {
-        match constant(&row) {
+        match only_label(&row) {
             Some(label) => place(label).into_iter().for_each(|place| counts[place] += row.len()),
             None => row.iter().filter_map(|&label| place(label)).for_each(|place| counts[place] += 1),
         }
@@ -69,7 +70,7 @@ pub fn locations(labels: &Array3<i16>, structures: &[Vec<i16>]) -> Vec<Locations
     for (z, plane) in labels.outer_iter().enumerate() {
         for (y, row) in plane.outer_iter().enumerate() {
             let is_wanted = |label| place(label).is_some_and(|place| !wanted[place].is_empty());
-            if constant(&row).is_some_and(|label| !is_wanted(label)) {
+            if only_label(&row).is_some_and(|label| !is_wanted(label)) {
                 continue;
             }
             for (x, &label) in row.iter().enumerate() {
@@ -82,17 +83,6 @@ pub fn locations(labels: &Array3<i16>, structures: &[Vec<i16>]) -> Vec<Locations
         }
     }
     draws.into_iter().map(|draw| draw.found).collect()
-}
-
-/// The label of a row that has only one, as most have.
-fn constant(row: &ArrayView1<'_, i16>) -> Option<i16> {
-    let (&first, labels) = (row.first()?, row.to_slice()?);
-    // Without a way out, so that many labels are compared at a time.
-    let mut others = false;
-    for &label in labels {
-        others |= label != first;
-    }
-    (!others).then_some(first)
 }
 
 /// Place of a label in a table; `None` for a label that no file can hold.

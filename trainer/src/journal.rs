@@ -149,10 +149,11 @@ impl EpochRecord {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn record(epoch: u32) -> EpochRecord {
+    /// An epoch of which all is known but the second structure's pseudo-Dice.
+    pub(crate) fn record(epoch: u32) -> EpochRecord {
         EpochRecord {
             epoch,
             cycle: 0,

@@ -74,17 +74,7 @@ mod tests {
     use super::*;
 
     fn record(epoch: u32) -> EpochRecord {
-        EpochRecord {
-            epoch,
-            cycle: 0,
-            learning_rate: 0.01,
-            training_loss: 1.0,
-            validation_loss: 0.5,
-            pseudo_dice: vec![Some(0.25), None],
-            ema_pseudo_dice: Some(0.25),
-            seconds: 2.0,
-            finished: 1.5e9 + f64::from(epoch),
-        }
+        EpochRecord { finished: 1.5e9 + f64::from(epoch), ..crate::journal::tests::record(epoch) }
     }
 
     #[test]

@@ -73,16 +73,7 @@ struct SourceRows<'a, L> {
 impl<'a, L: Label> SourceRows<'a, L> {
     /// Of labels in standard layout.
     fn of(labels: ArrayView3<'a, L>) -> Self {
-        let uniform = |row: ArrayView1<'_, L>| {
-            let (first, rest) = row.to_slice()?.split_first()?;
-            let mut others = false;
-            // Without a way out, so that many labels are compared at a time.
-            for label in rest {
-                others |= label != first;
-            }
-            (!others).then_some(*first)
-        };
-        Self { labels, uniform: labels.map_axis(Axis(2), uniform) }
+        Self { labels, uniform: labels.map_axis(Axis(2), |row| only_label(&row)) }
     }
 
     fn row(&self, z: usize, y: usize) -> &'a [L] {
@@ -107,6 +98,17 @@ fn vote_slice<L: Label>(rows: &SourceRows<'_, L>, mut slice: ArrayViewMut2<'_, L
             *voxel = left.filter(|_| left == right).unwrap_or_else(|| vote(rows.labels, z, y, x));
         }
     }
+}
+
+/// The label of a row that has only one, as most have; `None` also of a row that is not contiguous.
+pub fn only_label<L: Label>(row: &ArrayView1<'_, L>) -> Option<L> {
+    let (first, rest) = row.to_slice()?.split_first()?;
+    // Without a way out, so that many labels are compared at a time.
+    let mut others = false;
+    for label in rest {
+        others |= label != first;
+    }
+    (!others).then_some(*first)
 }
 
 /// For every x the label on which the four rows of neighbors agree: inside a structure nobody need vote.
@@ -170,6 +172,13 @@ mod tests {
     fn no_label_appears_between_two_others() {
         check(&array![[[0, 0, 2, 2]]], [1, 1, 3], &[0, 2, 2]);
         check(&array![[[-1, 5]]], [1, 1, 4], &[-1, -1, 5, 5]);
+    }
+
+    #[test]
+    fn a_row_has_one_label_only_if_all_of_it_has() {
+        let rows = array![[3_i16, 3, 3], [3, 3, 4], [4, 3, 3]];
+        let found: Vec<_> = rows.outer_iter().map(|row| only_label(&row)).collect();
+        assert_eq!(found, [Some(3), None, None]);
     }
 
     #[test]

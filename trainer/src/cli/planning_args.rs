@@ -104,8 +104,8 @@ impl JobsArgs {
 /// How to plan.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PlanArgs {
-    /// Planner: `ExperimentPlanner`, `ResEncUNetPlanner`, or a preset `nnUNetPlannerResEncM`, `…L` or `…XL`, whose
-    /// networks are planned and preprocessed for but not trained yet.
+    /// Planner: `ExperimentPlanner`, `ResEncUNetPlanner`, or a preset `nnUNetPlannerResEncM`, `…L` or `…XL` with a
+    /// residual encoder.
     #[arg(long, default_value_t, value_name = "PLANNER")]
     planner: Preset,
     /// GPU memory to plan for, GB; patch and batch grow with it [default: the planner's: 8, 24 for L, 40 for XL].
