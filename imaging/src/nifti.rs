@@ -1,7 +1,7 @@
 //! Reading and writing NIfTI files.
 //!
 //! One door for every voxel: [`read_image`] and [`read_labels`] in,
-//! [`write_labels`] and [`write_map`] out. NIfTI-1 and NIfTI-2, both byte
+//! [`write_labels`], [`write_intensities`] and [`write_map`] out. NIfTI-1 and NIfTI-2, both byte
 //! orders, plain or gzip (told by content, not by name), one file or a pair
 //! of `.hdr` and `.img` of which either is given, every integer and real
 //! type. [`read_geometry`] reads the header alone. Files are hostile until shown otherwise: the header is
@@ -133,6 +133,15 @@ pub fn write_labels(path: &Path, labels: &Volume<u8>) -> Result<(), NiftiError> 
 /// As [`write_labels`].
 pub fn write_map(path: &Path, map: &Volume<f32>) -> Result<(), NiftiError> {
     write::volume(path, map)
+}
+
+/// Writes whole intensities as 16-bit integers, as scanners store them.
+///
+/// # Errors
+///
+/// As [`write_labels`].
+pub fn write_intensities(path: &Path, intensities: &Volume<i16>) -> Result<(), NiftiError> {
+    write::volume(path, intensities)
 }
 
 fn read_channel(path: &Path) -> Result<(Array3<f32>, Geometry), NiftiError> {

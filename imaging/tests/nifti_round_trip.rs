@@ -72,6 +72,18 @@ fn maps_keep_every_bit() {
 }
 
 #[test]
+fn intensities_are_stored_as_integers_of_16_bits() {
+    let values = [i16::MIN, -1024, 0, 1, 3071, i16::MAX];
+    let scan = volume([1, 2, 3], Dimensionality::Three, values.to_vec());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scan.nii");
+    nifti::write_intensities(&path, &scan).unwrap();
+    assert_eq!(fs_err::metadata(&path).unwrap().len(), 352 + 2 * 6);
+    let read: Vec<_> = nifti::read_image(&[&path]).unwrap().voxels.into_iter().collect();
+    assert_eq!(read, values.map(f32::from));
+}
+
+#[test]
 fn the_same_labels_give_the_same_bytes() {
     let labels = volume([2, 2, 2], Dimensionality::Three, vec![1; 8]);
     let folder = tempfile::tempdir().unwrap();

@@ -80,12 +80,36 @@ impl RawDataset {
     ///
     /// [`WriteError::Nifti`] if a file cannot be written.
     pub fn add(&self, part: Part, case: &str, image: &Volume<f32>, reference: &Volume<u8>) -> Result<(), WriteError> {
-        let [images, references] = part.folders();
-        let image_path = self.folder.join(images).join(format!("{case}_0000.nii.gz"));
+        let [image_path, reference_path] = self.paths(part, case);
         nifti::write_map(&image_path, image)?;
-        let reference_path = self.folder.join(references).join(format!("{case}.nii.gz"));
         nifti::write_labels(&reference_path, reference)?;
         Ok(())
+    }
+
+    /// As [`RawDataset::add`], with intensities rounded to the 16-bit integers that scanners store.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Nifti`] if a file cannot be written.
+    pub fn add_scan(
+        &self,
+        part: Part,
+        case: &str,
+        image: &Volume<f32>,
+        reference: &Volume<u8>,
+    ) -> Result<(), WriteError> {
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, as a detector does")]
+        let voxels = image.voxels.mapv(|value| value.round() as i16);
+        let scan = Volume { voxels, geometry: image.geometry.clone() };
+        let [image_path, reference_path] = self.paths(part, case);
+        nifti::write_intensities(&image_path, &scan)?;
+        nifti::write_labels(&reference_path, reference)?;
+        Ok(())
+    }
+
+    fn paths(&self, part: Part, case: &str) -> [PathBuf; 2] {
+        let [images, references] = part.folders().map(|folder| self.folder.join(folder));
+        [images.join(format!("{case}_0000.nii.gz")), references.join(format!("{case}.nii.gz"))]
     }
 
     /// Writes `dataset.json`; returns the data set's folder.

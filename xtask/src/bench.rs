@@ -9,6 +9,7 @@ mod preprocess;
 mod resampling;
 mod train;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -76,10 +77,18 @@ impl Peer {
 fn on_one_core(command: &Command) -> Command {
     let mut pinned = Command::new("taskset");
     pinned.args(["-c", "0"]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            pinned.env(name, value);
-        }
-    }
+    pinned.envs(set_in(command));
     pinned
+}
+
+/// The same command line once more.
+fn again(command: &Command) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args()).envs(set_in(command));
+    copy
+}
+
+/// The variables that a command sets.
+fn set_in(command: &Command) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+    command.get_envs().filter_map(|(name, value)| Some((name, value?)))
 }

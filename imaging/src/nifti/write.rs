@@ -34,6 +34,15 @@ impl Voxel for u8 {
     }
 }
 
+impl Voxel for i16 {
+    const DATATYPE: i16 = 4;
+    const COMPRESSION: Compression = Compression::new(6);
+
+    fn append(self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.to_le_bytes());
+    }
+}
+
 impl Voxel for f32 {
     const DATATYPE: i16 = 16;
     /// Noise in the low bits leaves little to gain from more effort.
