@@ -4,9 +4,12 @@
 //! is nnU-Net in a Python environment that the user has made and names with `--peer`.
 
 mod augment;
+mod ensembles;
 mod measure;
+mod paired;
 mod preprocess;
 mod resampling;
+mod steps;
 mod train;
 
 use std::ffi::OsStr;
@@ -28,6 +31,8 @@ pub(crate) struct Args {
 enum Subject {
     /// Training samples: how many per second and core
     Augment(augment::Args),
+    /// Ensembles: cycles, checkpoints and folds against each other on unseen cases
+    Ensembles(ensembles::Args),
     /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
     Preprocess(preprocess::Args),
     /// Training: seconds per iteration, and Dice of the validation cases
@@ -38,6 +43,7 @@ enum Subject {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.subject {
         Subject::Augment(args) => augment::run(args),
+        Subject::Ensembles(args) => ensembles::run(args),
         Subject::Preprocess(args) => preprocess::run(args),
         Subject::Train(args) => train::run(args),
     }

@@ -8,8 +8,8 @@
 mod budget;
 pub(crate) mod gpu_check;
 mod job;
-mod material;
-mod results;
+pub(crate) mod material;
+pub(crate) mod results;
 mod side_by_side;
 mod table;
 mod workplace;

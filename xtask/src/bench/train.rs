@@ -7,7 +7,6 @@
 mod agreement;
 mod peer;
 mod program;
-mod steps;
 mod table;
 
 use std::path::{Path, PathBuf};

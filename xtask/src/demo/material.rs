@@ -19,31 +19,38 @@ const HEARTS: Hearts = Hearts { n_training: 60, n_test: 20, seed: 1 };
 
 /// Where a data set comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Phantom,
     Real,
 }
 
 /// A raw nnU-Net data set.
 #[derive(Debug, Clone)]
-pub(super) struct Material {
-    pub(super) kind: Kind,
+pub(crate) struct Material {
+    pub(crate) kind: Kind,
     /// Folder name, `DatasetNNN_Name`.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Folder that holds the data set's; `None` until phantoms are drawn.
     raw: Option<PathBuf>,
 }
 
 /// What is predicted and compared.
 #[derive(Debug, Clone)]
-pub(super) struct Unseen {
-    pub(super) images: PathBuf,
-    pub(super) references: PathBuf,
+pub(crate) struct Unseen {
+    pub(crate) images: PathBuf,
+    pub(crate) references: PathBuf,
+}
+
+impl Unseen {
+    /// Where they lie below a work folder.
+    pub(crate) fn below(work: &Path) -> Self {
+        Self { images: work.join("unseen/images"), references: work.join("unseen/references") }
+    }
 }
 
 impl Material {
     /// Phantom hearts.
-    pub(super) fn phantom() -> Self {
+    pub(crate) fn phantom() -> Self {
         Self { kind: Kind::Phantom, name: Hearts::NAME.to_owned(), raw: None }
     }
 
@@ -52,7 +59,7 @@ impl Material {
     /// # Errors
     ///
     /// When it is no data set folder.
-    pub(super) fn real(folder: &Path) -> Result<Self> {
+    pub(crate) fn real(folder: &Path) -> Result<Self> {
         let folder = fs::canonicalize(folder)?;
         let dataset = folder.join("dataset.json");
         ensure!(dataset.is_file(), "`{}` is missing; --dataset needs a raw nnU-Net data set", dataset.display());
@@ -66,7 +73,7 @@ impl Material {
     /// # Errors
     ///
     /// When a phantom cannot be written.
-    pub(super) fn raw(&self, work: &Path) -> Result<PathBuf> {
+    pub(crate) fn raw(&self, work: &Path) -> Result<PathBuf> {
         if let Some(raw) = &self.raw {
             return Ok(raw.clone());
         }
@@ -83,7 +90,7 @@ impl Material {
     /// # Errors
     ///
     /// When the splits or a case cannot be read or written.
-    pub(super) fn hold_out(&self, raw: &Path, work: &Path, limit: Option<u64>) -> Result<Unseen> {
+    pub(crate) fn hold_out(&self, raw: &Path, work: &Path, limit: Option<u64>) -> Result<Unseen> {
         let dataset = raw.join(&self.name);
         let (cases, images, references) = match self.kind {
             Kind::Phantom => (cases_in(&dataset.join("labelsTs"))?, "imagesTs", "labelsTs"),
@@ -95,7 +102,7 @@ impl Material {
                 (splits[0].val.clone(), "imagesTr", "labelsTr")
             }
         };
-        let unseen = Unseen { images: work.join("unseen/images"), references: work.join("unseen/references") };
+        let unseen = Unseen::below(work);
         for case in evenly_spaced(&cases, limit) {
             let file = format!("{case}.nii.gz");
             link(&dataset.join(references).join(&file), &unseen.references)?;

@@ -16,36 +16,36 @@ type DicePerStructure = BTreeMap<String, Option<f64>>;
 
 /// Everything the final table shows.
 #[derive(Debug, Clone)]
-pub(super) struct Results {
+pub(crate) struct Results {
     /// Folds in the order of every row's columns.
-    pub(super) folds: Vec<u16>,
+    pub(crate) folds: Vec<u16>,
     /// One row per case, sorted by case.
-    pub(super) rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// Mean Dice per structure of the selected fold, as `unnunet evaluate` says.
-    pub(super) structures: DicePerStructure,
+    pub(crate) structures: DicePerStructure,
 }
 
 /// One case.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub(super) case: String,
+pub(crate) struct Row {
+    pub(crate) case: String,
     /// Score of every fold; larger is less certain.
-    pub(super) scores: Vec<Option<f64>>,
+    pub(crate) scores: Vec<Option<f64>>,
     /// The fold with the lowest score, or `mean`.
-    pub(super) selected: String,
+    pub(crate) selected: String,
     /// Score of the selected fold.
-    pub(super) score: Option<f64>,
+    pub(crate) score: Option<f64>,
     /// Dice of the selected fold's segmentation.
-    pub(super) dice: Option<f64>,
+    pub(crate) dice: Option<f64>,
     /// Dice of every fold's segmentation.
-    pub(super) dice_of_folds: Vec<Option<f64>>,
+    pub(crate) dice_of_folds: Vec<Option<f64>>,
     /// Dice of the mean over the folds.
-    pub(super) dice_of_mean: Option<f64>,
+    pub(crate) dice_of_mean: Option<f64>,
 }
 
 impl Row {
     /// Mean Dice of the folds that were not selected.
-    pub(super) fn dice_of_others(&self, folds: &[u16]) -> Option<f64> {
+    pub(crate) fn dice_of_others(&self, folds: &[u16]) -> Option<f64> {
         let is_other = |fold: &u16| fold.to_string() != self.selected;
         let others = folds.iter().zip(&self.dice_of_folds).filter(|(fold, _)| is_other(fold));
         mean_defined(others.map(|(_, dice)| *dice))
@@ -58,7 +58,7 @@ impl Results {
     /// # Errors
     ///
     /// When a file is missing, or lacks a case or a column.
-    pub(super) fn read(prediction: &Path, folds: &[u16]) -> Result<Self> {
+    pub(crate) fn read(prediction: &Path, folds: &[u16]) -> Result<Self> {
         let selected = DiceTable::read(prediction)?;
         let of_folds = folds
             .iter()
@@ -86,12 +86,12 @@ impl Results {
     }
 
     /// Mean Dice of the selected folds.
-    pub(super) fn mean_dice_of_selected(&self) -> Option<f64> {
+    pub(crate) fn mean_dice_of_selected(&self) -> Option<f64> {
         mean_defined(self.rows.iter().map(|row| row.dice))
     }
 
     /// Score and Dice of the selected fold, of every case where both are defined.
-    pub(super) fn scores_and_dice(&self) -> Vec<(f64, f64)> {
+    pub(crate) fn scores_and_dice(&self) -> Vec<(f64, f64)> {
         self.rows.iter().filter_map(|row| row.score.zip(row.dice)).collect()
     }
 }

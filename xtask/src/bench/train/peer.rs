@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result, ensure};
 use fs_err as fs;
 use imaging::atomic_file;
 
-use super::steps::Steps;
 use super::{Args, Subject, Trained};
 use crate::bench::Peer;
+use crate::bench::steps::Steps;
 
 /// Class in the file that `--trainer` names.
 const CLASS: &str = "PeerTrainer";

@@ -9,8 +9,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use fs_err as fs;
 
-use super::steps::Steps;
 use super::{Args, N_VALIDATION, Subject, Trained};
+use crate::bench::steps::Steps;
 use crate::workspace;
 
 /// `unnunet-train` on one data set.

@@ -1,6 +1,6 @@
 //! The table of the training benchmark, as Markdown, and what its figures are.
 
-use super::agreement::{Comparison, LEVEL};
+use super::agreement::Comparison;
 use super::{Outcome, Row};
 use crate::console;
 
@@ -46,18 +46,9 @@ fn line_of(row: &Row) -> String {
 }
 
 fn cells(comparison: &Comparison) -> String {
-    let number = |value: Option<f64>| value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
     let left_out = match comparison.n_undefined {
         0 => String::new(),
         n => format!(" ({n} without Dice)"),
     };
-    let interval = comparison.interval.map_or_else(String::new, |[low, high]| format!(" ({low:+.4} to {high:+.4})"));
-    let difference = comparison.difference.map_or_else(|| "undefined".to_owned(), |value| format!("{value:+.4}"));
-    let verdict = match comparison.p_value {
-        None => "undefined",
-        Some(p) if p < LEVEL => "significant",
-        Some(_) => "not significant",
-    };
-    let (theirs, ours, p) = (number(comparison.mean_nnunet), number(comparison.mean_ours), number(comparison.p_value));
-    format!("{}{left_out} | {theirs} | {ours} | {difference}{interval} | {p} | {verdict}", comparison.n)
+    format!("{}{left_out} | {}", comparison.dice.n, comparison.dice.cells().join(" | "))
 }

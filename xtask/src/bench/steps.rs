@@ -33,11 +33,7 @@ impl Steps {
     ///
     /// When it cannot be started or fails.
     pub(super) fn once(&self, name: &str, command: impl FnOnce() -> Result<Command>) -> Result<()> {
-        let mark = self.folder.join(format!("{name}.done"));
-        if mark.is_file() {
-            console::say(&format!("{name}: done before, `{}`", mark.display()));
-            return Ok(());
-        }
+        let Some(mark) = self.to_do(name) else { return Ok(()) };
         let mut command = command()?;
         let line = line_of(&command);
         console::say(&format!("$ {line}"));
@@ -49,6 +45,28 @@ impl Steps {
         let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
         ensure!(status.success(), "`{line}` ended with {status}; the end of `{}`:\n{}", path.display(), end_of(&path)?);
         Ok(atomic_file::write(&mark, line.as_bytes())?)
+    }
+
+    /// Does `work` unless a step of this name has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `work` says.
+    pub(super) fn once_with(&self, name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let Some(mark) = self.to_do(name) else { return Ok(()) };
+        work()?;
+        fs::create_dir_all(&self.folder)?;
+        Ok(atomic_file::write(&mark, b"")?)
+    }
+
+    /// The mark to make when the step has succeeded; `None` if it has.
+    fn to_do(&self, name: &str) -> Option<PathBuf> {
+        let mark = self.folder.join(format!("{name}.done"));
+        if mark.is_file() {
+            console::say(&format!("{name}: done before, `{}`", mark.display()));
+            return None;
+        }
+        Some(mark)
     }
 }
 
