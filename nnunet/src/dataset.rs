@@ -205,6 +205,15 @@ impl LabelSet {
         self.regions_class_order.is_some()
     }
 
+    /// Labels of foreground, ascending: all that a structure lists, but not that of voxels without annotation.
+    pub fn foreground(&self) -> Vec<u8> {
+        let mut labels: Vec<u8> = self.structures.iter().flat_map(|structure| &structure.values).copied().collect();
+        labels.retain(|&label| label != 0);
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
     /// Output channels of the network: one per region, or background plus one per class.
     pub fn n_outputs(&self) -> usize {
         self.structures.len() + usize::from(!self.has_regions())

@@ -7,6 +7,7 @@
 
 mod architecture;
 mod old;
+mod stages;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -131,6 +132,7 @@ impl Configuration {
         if self.use_mask_for_norm.len() != self.normalization_schemes.len() {
             return Err(("use_mask_for_norm", format!("{:?}", self.use_mask_for_norm)));
         }
+        self.check_stages()?;
         if self.batch_size == 0 || self.batch_size > 1 << 16 {
             return Err(("batch_size", self.batch_size.to_string()));
         }

@@ -133,12 +133,32 @@ fn properties(
 ) -> Result<CaseProperties, PreprocessError> {
     let original = planning_spacing(geometry);
     let spacing = plans.transpose_forward.map(|axis| original[axis]);
+    let cropped_shape = crop.shape();
+    let (target_spacing, resampled_shape) = target(spacing, cropped_shape, configuration)?;
+    let transpose_forward = plans.transpose_forward;
+    let original_shape = geometry.shape();
+    Ok(CaseProperties {
+        original_shape,
+        transpose_forward,
+        crop,
+        cropped_shape,
+        spacing,
+        target_spacing,
+        resampled_shape,
+    })
+}
+
+/// Spacing and extents that a configuration asks for.
+fn target(
+    spacing: [f64; 3],
+    cropped_shape: [usize; 3],
+    configuration: &Configuration,
+) -> Result<([f64; 3], [usize; 3]), PreprocessError> {
     let target_spacing = match configuration.spacing[..] {
         [z, y, x] => [z, y, x],
         [y, x] => [spacing[0], y, x],
         _ => unreachable!("a checked configuration has two or three axes"),
     };
-    let cropped_shape = crop.shape();
     // Python's `round`, in the reference's order of operations.
     let extents: [f64; 3] = std::array::from_fn(|axis| {
         (spacing[axis] / target_spacing[axis] * cropped_shape[axis] as f64).round_ties_even()
@@ -151,17 +171,7 @@ fn properties(
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and in range, checked above")]
     let resampled_shape = extents.map(|extent| extent as usize);
-    let transpose_forward = plans.transpose_forward;
-    let original_shape = geometry.shape();
-    Ok(CaseProperties {
-        original_shape,
-        transpose_forward,
-        crop,
-        cropped_shape,
-        spacing,
-        target_spacing,
-        resampled_shape,
-    })
+    Ok((target_spacing, resampled_shape))
 }
 
 /// Labels of the crop, in the narrowest type that holds them.
@@ -230,6 +240,26 @@ impl CaseProperties {
     fn forward(&self, field: &'static str, arguments: &ResamplingArguments) -> Result<ResamplePlan, PreprocessError> {
         let spacings = (self.spacing, self.target_spacing);
         resample_plan(field, arguments, (self.cropped_shape, self.resampled_shape), spacings)
+    }
+
+    /// Extents that another configuration of the same plans gives this case.
+    ///
+    /// # Errors
+    ///
+    /// [`PreprocessError::EmptyAxis`] or [`PreprocessError::TooLarge`].
+    pub fn shape_in(&self, configuration: &Configuration) -> Result<[usize; 3], PreprocessError> {
+        target(self.spacing, self.cropped_shape, configuration).map(|(_, shape)| shape)
+    }
+
+    /// From the network's grid to that of another configuration, for logits. As in nnU-Net, only the spacing that they
+    /// have decides whether an axis is treated alone.
+    pub(crate) fn onward(
+        &self,
+        arguments: &ResamplingArguments,
+        to: [usize; 3],
+    ) -> Result<ResamplePlan, PreprocessError> {
+        let spacings = (self.target_spacing, self.target_spacing);
+        resample_plan("resampling_fn_probabilities_kwargs", arguments, (self.resampled_shape, to), spacings)
     }
 
     /// From the network's grid back to the crop, for logits.

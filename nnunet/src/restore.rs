@@ -47,13 +47,38 @@ pub fn probabilities(
     temperature: f32,
 ) -> Result<Array4<f32>, PreprocessError> {
     let plan = properties.backward(&configuration.resampling_fn_probabilities_kwargs)?;
-    let mut cropped = resample_channels(logits, &plan);
-    cropped.axis_iter_mut(Axis(1)).into_par_iter().for_each(|mut slice| {
+    let cropped = activated(resample_channels(logits, &plan), head, temperature);
+    Ok(uncrop(cropped, properties, head))
+}
+
+/// Turns logits `[class, z, y, x]` of one stage of a cascade into probabilities on the grid of the next, which has
+/// `next_shape`: resampled logits, then softmax, as nnU-Net's `resample_and_save`.
+///
+/// # Errors
+///
+/// As [`probabilities`].
+///
+/// # Panics
+///
+/// As [`probabilities`].
+pub fn next_stage_probabilities(
+    logits: Array4<f32>,
+    (properties, next_shape): (&CaseProperties, [usize; 3]),
+    configuration: &Configuration,
+    head: OutputHead,
+    temperature: f32,
+) -> Result<Array4<f32>, PreprocessError> {
+    let plan = properties.onward(&configuration.resampling_fn_probabilities_kwargs, next_shape)?;
+    Ok(activated(resample_channels(logits, &plan), head, temperature))
+}
+
+fn activated(mut logits: Array4<f32>, head: OutputHead, temperature: f32) -> Array4<f32> {
+    logits.axis_iter_mut(Axis(1)).into_par_iter().for_each(|mut slice| {
         for row in slice.axis_iter_mut(Axis(1)) {
             activate(row, head, temperature);
         }
     });
-    Ok(uncrop(cropped, properties, head))
+    logits
 }
 
 /// Activates `[class, voxel]` in place.

@@ -73,6 +73,9 @@ impl Model {
         let pipeline = Pipeline::parse(&text(bundle, &bundle.manifest().pipeline)?)?;
         let plans = Plans::parse(&text(bundle, &entry(PLANS)?)?)?;
         let configuration = plans.configuration(&pipeline.configuration)?;
+        if let Some(previous) = configuration.previous_stage() {
+            return Err(ModelError::Cascade { configuration: pipeline.configuration, previous });
+        }
         let dataset = DatasetJson::parse(&text(bundle, &entry(DATASET)?)?)?;
         let (labels, n_channels) = (dataset.structures()?, dataset.channels()?.len());
         if configuration.normalization_schemes.len() != n_channels {
@@ -181,6 +184,14 @@ pub(crate) enum ModelError {
         /// Which.
         #[from]
         source: CalibrationError,
+    },
+    /// The networks see the segmentations of another stage, which a bundle does not hold.
+    #[error("configuration `{configuration}` sees the segmentations of `{previous}`, which are not made here")]
+    Cascade {
+        /// The configuration.
+        configuration: ConfigurationName,
+        /// Its previous stage.
+        previous: ConfigurationName,
     },
     /// `dataset.json` and plans disagree.
     #[error("`{DATASET}` names {dataset} channels, `{PLANS}` normalize {plans}")]

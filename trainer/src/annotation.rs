@@ -54,6 +54,11 @@ impl Annotation {
         self.ignore
     }
 
+    /// Labels of foreground: 1 to this, the ignore label not counted.
+    pub fn n_foreground(&self) -> usize {
+        self.n_labels - 1 - usize::from(self.ignore.is_some())
+    }
+
     /// Labels that a voxel may have: 0 and all below this.
     pub fn n_labels(&self) -> usize {
         self.n_labels
@@ -164,5 +169,6 @@ mod tests {
         check(labels, &[1, 2, 3], &regions, Some(&[1.0, 1.0, 0.0]));
         assert_eq!(annotation(labels).n_labels(), 4);
         assert_eq!(annotation(labels).ignore(), Some(3));
+        assert_eq!(annotation(labels).n_foreground(), 2);
     }
 }

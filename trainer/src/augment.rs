@@ -2,7 +2,8 @@
 //!
 //! Follows `get_training_transforms` of nnU-Net's default trainer, in its order: noise, blur, brightness, contrast, low
 //! resolution, gamma of the inverted image, gamma, mirroring, zeros outside the nonzero region. Turning and scaling
-//! come before, while the patch is read ([`crate::spatial`]), targets after ([`crate::targets`]). Each transform is
+//! come before, while the patch is read ([`crate::spatial`]); the one-hot channels of a cascade ([`one_hot`]) and targets
+//! ([`crate::targets`]) after. Each transform is
 //! applied to a sample with a probability of its own; its file says with which, and which channels it then meets.
 //! Departs in drawing every random number from the sample's one stream, in the order of the calls below: whether a
 //! transform is applied, then channel by channel what its file says.
@@ -18,6 +19,7 @@ pub mod mask;
 pub mod mirror;
 pub mod moments;
 pub mod noise;
+pub mod one_hot;
 
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -51,15 +53,17 @@ impl Recipe {
         }
     }
 
-    /// Changes image `[channel, z, y, x]` and labels `[z, y, x]` of one patch.
+    /// Changes image `[channel, z, y, x]` and label maps `[map, z, y, x]` of one patch. The first map are the labels,
+    /// which say what lies outside; others, such as the segmentation of a previous stage, move with it.
     ///
     /// # Panics
     ///
-    /// If they are not of the patch's extents, or a masked channel is missing.
-    pub fn apply(&self, generator: &mut ChaCha8Rng, image: &mut [f32], labels: &mut [i16]) {
+    /// If they are not of the patch's extents, or a map or a masked channel is missing.
+    pub fn apply(&self, generator: &mut ChaCha8Rng, image: &mut [f32], label_maps: &mut [i16]) {
         let patch = self.patch;
-        assert!(labels.len() == patch.iter().product::<usize>(), "labels have the extents of the patch");
-        assert!(image.len().is_multiple_of(labels.len()), "every channel has the extents of the patch");
+        let n_voxels = patch.iter().product::<usize>();
+        assert!(!label_maps.is_empty() && label_maps.len().is_multiple_of(n_voxels), "maps have the patch's extents");
+        assert!(image.len().is_multiple_of(n_voxels), "every channel has the extents of the patch");
         if happens(generator, noise::PROBABILITY) {
             noise::augment(generator, image);
         }
@@ -67,29 +71,31 @@ impl Recipe {
             blur::augment(generator, image, patch);
         }
         if happens(generator, brightness::PROBABILITY) {
-            brightness::augment(generator, image, labels.len());
+            brightness::augment(generator, image, n_voxels);
         }
         if happens(generator, contrast::PROBABILITY) {
-            contrast::augment(generator, image, labels.len());
+            contrast::augment(generator, image, n_voxels);
         }
         if happens(generator, low_resolution::PROBABILITY) {
             low_resolution::augment(generator, image, patch, self.first_low_resolution_axis);
         }
         for form in [gamma::Form::Inverted, gamma::Form::Plain] {
             if happens(generator, form.probability()) {
-                gamma::augment(generator, image, labels.len(), form);
+                gamma::augment(generator, image, n_voxels, form);
             }
         }
         for &axis in &self.mirror_axes {
             if happens(generator, mirror::PROBABILITY) {
-                for channel in image.chunks_exact_mut(labels.len()) {
+                for channel in image.chunks_exact_mut(n_voxels) {
                     mirror::mirror(channel, patch, axis);
                 }
-                mirror::mirror(labels, patch, axis);
+                for map in label_maps.chunks_exact_mut(n_voxels) {
+                    mirror::mirror(map, patch, axis);
+                }
             }
         }
         for &channel in &self.masked_channels {
-            mask::zero_outside(&mut image[channel * labels.len()..][..labels.len()], labels);
+            mask::zero_outside(&mut image[channel * n_voxels..][..n_voxels], &label_maps[..n_voxels]);
         }
     }
 }
@@ -149,6 +155,19 @@ mod tests {
         };
         assert_eq!(make(3), make(3));
         assert_ne!(make(3), make(4));
+    }
+
+    #[test]
+    fn a_second_map_moves_with_the_labels_and_changes_nothing_else() {
+        for index in 0..20 {
+            let ((mut image, mut labels), (mut other_image, mut maps)) = (patch(), patch());
+            maps.extend(labels.iter().map(|label| 10 * label));
+            recipe(&[false, true]).apply(&mut generator(index), &mut image, &mut labels);
+            recipe(&[false, true]).apply(&mut generator(index), &mut other_image, &mut maps);
+            let (first, second) = maps.split_at(120);
+            assert_eq!((image, &labels[..]), (other_image, first), "sample {index}");
+            assert!(second.iter().eq(labels.iter().map(|label| 10 * label).collect::<Vec<_>>().iter()));
+        }
     }
 
     #[test]

@@ -93,6 +93,9 @@ impl Model {
         let folds = folds(request)?;
         let name = configuration_name(folder, &folds)?;
         let configuration = plans.configuration(&name).map_err(refuse)?;
+        if let Some(previous) = configuration.previous_stage() {
+            return Err(ImportError::Cascade { configuration: name, previous });
+        }
         let n_channels = dataset.channels().map_err(refuse_dataset)?.len();
         let n_outputs = dataset.structures().map_err(refuse_dataset)?.n_outputs();
         let network = UNet::new(&configuration, n_channels, n_outputs)?;

@@ -2,6 +2,7 @@
 //!
 //! A training is only continued with the settings it was begun with; otherwise the result would be that of neither.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint_rule::CheckpointRule;
+use crate::previous_stage::PreviousStage;
 use crate::raw_dataset::{RawDatasetError, read_text};
 use crate::schedule::Schedule;
 use imaging::atomic_file;
@@ -43,6 +45,9 @@ pub struct RunRecord {
     pub seed: u64,
     /// Threads of libtorch, on which its rounding depends.
     pub threads: usize,
+    /// The previous stage, in a cascade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_stage: Option<PreviousStage>,
     /// What else the training was made with; a continued training may differ in it.
     #[serde(default)]
     pub origin: Origin,
@@ -114,9 +119,11 @@ impl RunRecord {
         let text = read_text(path)?;
         let begun: Value = serde_json::from_str(&text).map_err(malformed)?;
         let wanted = serde_json::to_value(self).map_err(malformed)?;
-        let settings = wanted.as_object().into_iter().flatten().filter(|(field, _)| *field != "origin");
-        for (field, wanted) in settings {
-            let found = begun.get(field).unwrap_or(&Value::Null);
+        // A setting that one of the two does not say is null there.
+        let fields = [&begun, &wanted].into_iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys);
+        let fields: BTreeSet<_> = fields.filter(|field| *field != "origin").collect();
+        for field in fields {
+            let [found, wanted] = [&begun, &wanted].map(|record| record.get(field).unwrap_or(&Value::Null));
             if found != wanted {
                 let (found, wanted) = (found.to_string(), wanted.to_string());
                 return Err(RunRecordError::Differs { path: path.to_owned(), field: field.clone(), found, wanted });
@@ -187,13 +194,25 @@ mod tests {
             validation_iterations: 1,
             seed: 7,
             threads: 2,
+            previous_stage: None,
             origin: Origin { splits: Some(Digest::of(b"s")), libtorch: "2".into(), revision: "a".into() },
         };
         record.write(&path).unwrap();
         record.check_same(&path).unwrap();
         RunRecord { origin: Origin::default(), ..record.clone() }.check_same(&path).unwrap();
         assert_eq!(RunRecord::read(&path).unwrap(), record);
-        let error = RunRecord { seed: 8, ..record }.check_same(&path).unwrap_err().to_string();
+        let stage = PreviousStage {
+            configuration: ConfigurationName("3d_lowres".into()),
+            n_channels: 2,
+            predictions: Digest::of(b"p"),
+        };
+        let cascade = RunRecord { previous_stage: Some(stage), ..record.clone() };
+        assert!(cascade.check_same(&path).unwrap_err().to_string().contains("with `previous_stage` null, now it is {"));
+        let error = RunRecord { seed: 8, ..record.clone() }.check_same(&path).unwrap_err().to_string();
         assert!(error.ends_with("the training was begun with `seed` 7, now it is 8"), "{error}");
+        cascade.write(&path).unwrap();
+        assert_eq!(RunRecord::read(&path).unwrap(), cascade);
+        let error = record.check_same(&path).unwrap_err().to_string();
+        assert!(error.ends_with("now it is null"), "{error}");
     }
 }

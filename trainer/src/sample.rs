@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::annotation::Annotation;
 use crate::augment::Recipe;
+use crate::augment::one_hot::OneHot;
 use crate::cases::Cases;
 use crate::patch_geometry::PatchGeometry;
 use crate::placement::{anywhere, around, must_show_foreground};
@@ -19,7 +20,7 @@ use crate::targets;
 /// Image and targets of one patch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// `[channel, z, y, x]`.
+    /// `[channel, z, y, x]`; in a cascade, the last channels are the previous stage's foreground labels.
     pub image: Vec<f32>,
     /// Labels `[z, y, x]` per decoder stage, finest first.
     pub targets: Vec<Vec<u8>>,
@@ -69,17 +70,27 @@ impl Sampler {
             None => SpatialTransform::crop(lower, &self.geometry),
         };
         let patch = self.geometry.patch;
-        let block = self.cases.block(case, transform.reach(patch))?;
-        let (mut image, mut labels) = transform.apply(&block, patch);
+        let reach = transform.reach(patch);
+        let (mut image, mut maps) = transform.apply(&*self.cases.block(case, reach)?, patch);
+        let n_voxels = maps.len();
+        if let Some(previous) = self.cases.previous_block(case, reach)? {
+            maps.extend(transform.apply(&previous, patch).1);
+        }
         if let Some(recipe) = &self.recipe {
-            recipe.apply(&mut generator, &mut image, &mut labels);
+            recipe.apply(&mut generator, &mut image, &mut maps);
         }
         let n_labels = self.annotation.n_labels();
-        let labels = targets::inside(&labels, n_labels).map_err(|found| StoreError::Label {
-            case: self.cases.get(case).case().clone(),
-            found,
-            n_labels,
-        })?;
+        let unknown = |found| StoreError::Label { case: self.cases.get(case).case().clone(), found, n_labels };
+        let (labels, previous) = maps.split_at(n_voxels);
+        if !previous.is_empty() {
+            let one_hot = OneHot::of(previous, patch, self.annotation.n_foreground());
+            let mut one_hot = one_hot.map_err(unknown)?;
+            if self.recipe.is_some() {
+                one_hot.augment(&mut generator);
+            }
+            one_hot.append_to(&mut image);
+        }
+        let labels = targets::inside(labels, n_labels).map_err(unknown)?;
         let targets = self.target_shapes.iter().map(|&shape| targets::downsample(&labels, patch, shape)).collect();
         Ok(Sample { image, targets })
     }

@@ -268,10 +268,8 @@ impl StoredCase {
     ///
     /// If the block is empty or does not lie in the case.
     pub fn read_block(&self, lower: [usize; 3], upper: [usize; 3]) -> Result<Block, StoreError> {
-        let case = self.record.shape;
-        assert!((0..3).all(|axis| lower[axis] < upper[axis] && upper[axis] <= case[axis]), "a block lies in its case");
-        let shape = std::array::from_fn(|axis| upper[axis] - lower[axis]);
-        let part = Part { case, lower, shape };
+        let part = Part::new(self.record.shape, lower, upper);
+        let shape = part.shape();
         let image = part.read(&self.store.path(&self.case, "image"), self.record.n_channels, f32::from_le_bytes)?;
         let labels = part.read(&self.store.path(&self.case, "labels"), 1, i16::from_le_bytes)?;
         Ok(Block { lower, shape, image, labels })
@@ -307,15 +305,26 @@ impl StoredCase {
 }
 
 /// Which part of a file's arrays is wanted.
-struct Part {
+pub(crate) struct Part {
     case: [usize; 3],
     lower: [usize; 3],
     shape: [usize; 3],
 }
 
 impl Part {
+    /// Voxels `lower..upper` of arrays with the extents of a case; panics if that is empty or not in the case.
+    pub(crate) fn new(case: [usize; 3], lower: [usize; 3], upper: [usize; 3]) -> Self {
+        assert!((0..3).all(|axis| lower[axis] < upper[axis] && upper[axis] <= case[axis]), "a block lies in its case");
+        Self { case, lower, shape: std::array::from_fn(|axis| upper[axis] - lower[axis]) }
+    }
+
+    /// Extents of the part.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
     /// Reads, per channel and slice, the wanted rows over their full width, and keeps the wanted columns.
-    fn read<T, const N: usize>(
+    pub(crate) fn read<T, const N: usize>(
         &self,
         path: &Path,
         n_channels: usize,

@@ -52,6 +52,7 @@ impl Trained {
         let refuse = |source| TrainedError::Dataset { path: path.clone(), source };
         let dataset = DatasetJson::parse(&read_text(&path)?).map_err(refuse)?;
         let (n_channels, labels) = (dataset.channels().map_err(refuse)?.len(), dataset.structures().map_err(refuse)?);
+        let n_channels = configuration.n_input_channels(n_channels, &labels);
         let network = UNet::new(&configuration, n_channels, labels.n_outputs())?;
         let ours = |(fold, run)| match run {
             Run::Trained(run, _) => Ok((fold, *run)),
@@ -64,6 +65,13 @@ impl Trained {
         }
         let (folder, file_ending) = (folder.to_owned(), dataset.file_ending);
         Ok(Self { folder, plans, name, configuration, file_ending, labels, network, runs })
+    }
+
+    /// The folder of another configuration's training, under the same plans.
+    pub fn folder_of(&self, configuration: &ConfigurationName) -> PathBuf {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = name.strip_suffix(self.name.0.as_str()).unwrap_or(&name);
+        self.folder.with_file_name(format!("{prefix}{configuration}"))
     }
 
     /// How a fold was trained.

@@ -4,7 +4,8 @@
 //! Gaussian weights, mirroring along every axis, logits resampled, then softmax; the mean over the members is the
 //! prediction, their maps are its scores. So score and Dice of these cases say what to expect of a new case. Departs
 //! from nnU-Net's `perform_actual_validation` by starting from the raw files: its preprocessed cases were normalized
-//! with the labels at hand, which no new case has. Segmentations lie in `fold_<f>/validation` as nnU-Net's do, what is
+//! with the labels at hand, which no new case has. In a cascade, the first stage also leaves the segmentation of every
+//! case for the next, and the second sees it. Segmentations lie in `fold_<f>/validation` as nnU-Net's do, what is
 //! known about them in `fold_<f>/validation/scores/<case>.json`, which is written last: where it is, and was made by the
 //! same members, a case is not predicted again.
 
@@ -13,9 +14,11 @@ mod members;
 mod record;
 pub mod results;
 pub mod scores;
+mod stages;
 
 use std::path::PathBuf;
 
+use bundle_format::Digest;
 use imaging::file;
 use imaging::{Geometry, Volume, npz};
 use nnunet::dataset::CaseId;
@@ -31,8 +34,10 @@ pub use error::{ResultsError, ValidationError};
 pub use record::{CaseScores, MemberFacts, MethodScores};
 
 use crate::raw_dataset::RawDataset;
+use crate::stage_predictions::Predictor;
 use crate::trained::Trained;
 use members::Members;
+use stages::Stages;
 
 /// How far the patch moves, as a fraction of it.
 const STEP: f64 = 0.5;
@@ -46,6 +51,7 @@ pub struct Validator<'a> {
     raw: &'a RawDataset,
     options: Options,
     window: SlidingWindow,
+    stages: Stages,
 }
 
 /// What a user may choose.
@@ -91,16 +97,21 @@ pub enum Validated {
 impl<'a> Validator<'a> {
     /// A validator of a training on its raw data set.
     ///
+    /// # Errors
+    ///
+    /// [`ValidationError::Trained`] if the plans name a next stage that they have not.
+    ///
     /// # Panics
     ///
     /// Never: the step is a constant, and a network's axes are those of its patch.
-    pub fn new(trained: &'a Trained, raw: &'a RawDataset, options: Options) -> Self {
+    pub fn new(trained: &'a Trained, raw: &'a RawDataset, options: Options) -> Result<Self, ValidationError> {
         let n_axes = trained.network.n_axes;
         let axes: Vec<usize> = (0..n_axes).collect();
         let mirroring = Mirroring::along(&axes, n_axes).expect("all axes of a network are its own");
         let patch = trained.configuration.patch_zyx();
         let window = SlidingWindow::new(patch, trained.labels.n_outputs(), STEP, &mirroring);
-        Self { trained, raw, options, window: window.expect("half a patch is a step") }
+        let (window, stages) = (window.expect("half a patch is a step"), Stages::of(trained)?);
+        Ok(Self { trained, raw, options, window, stages })
     }
 
     /// Makes a fold ready.
@@ -146,17 +157,24 @@ impl<'a> FoldValidator<'a> {
         if self.is_done(case) {
             return Ok(Validated::Already);
         }
-        let Validator { trained, raw, .. } = self.validator;
+        let Validator { trained, raw, stages, .. } = self.validator;
         let files = raw.cases.get(case).ok_or_else(|| ValidationError::NoCase { folder: raw.folder.clone() })?;
         let image = file::read_image(&files.channels)?;
         let geometry = image.geometry.clone();
-        let preprocessed = preprocess(image, None, &trained.plans, &trained.configuration)?;
+        let mut preprocessed = preprocess(image, None, &trained.plans, &trained.configuration)?;
+        let previous = stages.append_previous(case, &mut preprocessed.image, &trained.labels)?;
+        let mut next = stages.start_next(&preprocessed.properties)?;
         let head = OutputHead::of(&trained.labels);
         let temperature = self.validator.options.temperature;
         let mut ensemble: Option<Ensemble> = None;
         for index in 0..self.n_members() {
             let logits = self.members.logits(index, &self.validator.window, &preprocessed.image)?;
             let (properties, configuration) = (&preprocessed.properties, &trained.configuration);
+            for mean in &mut next {
+                let to = (properties, mean.shape());
+                let logits = logits.clone();
+                mean.add(restore::next_stage_probabilities(logits, to, configuration, head, temperature)?);
+            }
             let probabilities = restore::probabilities(logits, properties, configuration, head, temperature)?;
             match &mut ensemble {
                 Some(ensemble) => ensemble.add(&probabilities),
@@ -165,7 +183,8 @@ impl<'a> FoldValidator<'a> {
             on_member();
         }
         let ensemble = ensemble.ok_or(ValidationError::NoMember)?;
-        self.write(case, &ensemble, geometry)?;
+        stages.write_next(case, &next, &trained.labels, self.predictor())?;
+        self.write(case, &ensemble, previous, geometry)?;
         Ok(Validated::Anew)
     }
 
@@ -173,17 +192,28 @@ impl<'a> FoldValidator<'a> {
         self.folder.join(format!("{case}{}", self.validator.trained.file_ending))
     }
 
+    fn predictor(&self) -> Predictor<'_> {
+        Predictor { members: self.members.facts(), temperature: self.validator.options.temperature }
+    }
+
     fn is_done(&self, case: &CaseId) -> bool {
-        let options = &self.validator.options;
+        let Validator { options, stages, .. } = self.validator;
         let npz = self.folder.join(format!("{case}.npz"));
         options.done == DoneCases::Keep
             && self.prediction(case).is_file()
             && (options.probabilities == Probabilities::Drop || npz.is_file())
+            && stages.have_next(case, self.predictor())
             && CaseScores::read(&self.folder, case)
-                .is_ok_and(|scores| scores.are_of(self.members.facts(), options.temperature))
+                .is_ok_and(|scores| scores.are_of(self.predictor(), stages.previous_digest(case)))
     }
 
-    fn write(&self, case: &CaseId, ensemble: &Ensemble, geometry: Geometry) -> Result<(), ValidationError> {
+    fn write(
+        &self,
+        case: &CaseId,
+        ensemble: &Ensemble,
+        previous: Option<Digest>,
+        geometry: Geometry,
+    ) -> Result<(), ValidationError> {
         let Validator { trained, options, .. } = self.validator;
         let segmentation = ensemble.segmentation(&trained.labels);
         let contours = Contours::of(&segmentation, &trained.labels, slicing_axis(geometry.spacing()));
@@ -194,7 +224,6 @@ impl<'a> FoldValidator<'a> {
             npz::write(&path, PROBABILITIES, &ensemble.mean()).map_err(|source| ValidationError::Write { source })?;
         }
         file::write_labels(&self.prediction(case), &Volume { voxels: segmentation, geometry })?;
-        let members = self.members.facts().to_vec();
-        CaseScores::new(case, members, options.temperature, scores.into()).write(&self.folder)
+        CaseScores::new(case, self.predictor(), previous, scores.into()).write(&self.folder)
     }
 }

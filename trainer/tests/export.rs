@@ -111,6 +111,7 @@ impl Training {
             validation_iterations: 1,
             seed: 7,
             threads: 2,
+            previous_stage: None,
             origin: Origin::default(),
         };
         record.write(&self.path(&format!("run/{fold}/run.json"))).unwrap();

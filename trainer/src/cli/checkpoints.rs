@@ -59,7 +59,9 @@ fn n_bytes(args: &Args) -> anyhow::Result<Option<usize>> {
     let dataset = read_dataset_json(&folder.join("dataset.json"))?;
     let plans = Plans::parse(&read_text(&folder.join(format!("{}.json", args.plans)))?)?;
     let configuration = plans.configuration(&ConfigurationName(configuration.clone()))?;
-    let topology = UNet::new(&configuration, dataset.channels()?.len(), dataset.structures()?.n_outputs())?;
+    let labels = dataset.structures()?;
+    let n_channels = configuration.n_input_channels(dataset.channels()?.len(), &labels);
+    let topology = UNet::new(&configuration, n_channels, labels.n_outputs())?;
     let mut weights = Weights::default();
     for parameter in topology.parameters() {
         let values = vec![0.0; parameter.shape.iter().product()];

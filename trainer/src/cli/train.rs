@@ -1,5 +1,6 @@
 //! `unnunet-train train`: trains one fold of a configuration.
 
+mod cascade;
 mod reporter;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::limits::{EarlyEnd, Ending};
 use crate::loss::{DiceOver, Loss, deep_supervision_weights};
 use crate::memory::Need;
 use crate::patch_geometry::PatchGeometry;
+use crate::previous_stage::PreviousStage;
 use crate::random::Purpose;
 use crate::raw_dataset::{read_dataset_json, read_text};
 use crate::run_record::{Origin, RunRecord};
@@ -100,7 +102,9 @@ struct Inputs {
     name: ConfigurationName,
     configuration: Configuration,
     split: Split,
-    /// Digest of the file that the split stands in.
+    /// Every split of the file that it stands in.
+    all_splits: Vec<Split>,
+    /// Digest of that file.
     splits: Digest,
 }
 
@@ -108,8 +112,8 @@ struct Inputs {
 ///
 /// # Errors
 ///
-/// If something is missing or does not fit, a training lies already where a new one should begin, or the one to go on
-/// with was begun with other settings.
+/// If something is missing or does not fit, as the segmentations of a cascade's previous stage, a training lies already
+/// where a new one should begin, or the one to go on with was begun with other settings.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     openmp::wait_asleep();
     let inputs = Inputs::read(args)?;
@@ -118,15 +122,19 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let n_threads = args.threads.map_or(n_processors, usize::from);
     tch::set_num_threads(i32::try_from(n_threads).context("so many threads cannot be started")?);
 
-    let record = record(args, &inputs, n_threads)?;
+    let cases = [&inputs.split.train, &inputs.split.val].map(|cases| inputs.cases(cases, u64::from(args.cache) << 20));
+    let [training, validation] = cases;
+    let (cases, previous) = cascade::with_previous_stage(&inputs, &args.results, [training?, validation?])?;
+    let record = record(args, &inputs, previous, n_threads)?;
     let (schedule, rule) = (record.schedule, record.checkpoints);
     let limits = args.limits.limits(&schedule)?;
-    let topology = UNet::new(&inputs.configuration, inputs.dataset.channels()?.len(), inputs.labels.n_outputs())?;
-    let room = u64::from(args.cache) << 20;
-    let sampler = |purpose| inputs.sampler(&record, &topology, purpose, room);
-    let (sampler, validation) = (sampler(Purpose::Training)?, sampler(Purpose::Validation)?);
-    let cases = sampler.cases.most_bytes() + validation.cases.most_bytes();
     let configuration = &inputs.configuration;
+    let n_channels = configuration.n_input_channels(inputs.dataset.channels()?.len(), &inputs.labels);
+    let topology = UNet::new(configuration, n_channels, inputs.labels.n_outputs())?;
+    let [training, validation] = cases;
+    let sampler = inputs.sampler(&record, &topology, Purpose::Training, training);
+    let validation = inputs.sampler(&record, &topology, Purpose::Validation, validation);
+    let cases = sampler.cases.most_bytes() + validation.cases.most_bytes();
     let need = Need::estimate(&topology, &configuration.patch_size, configuration.batch_size, cases);
     args.limits.check_memory(&need)?;
 
@@ -163,7 +171,12 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
 }
 
 /// Everything that decides the result.
-fn record(args: &Args, inputs: &Inputs, n_threads: usize) -> anyhow::Result<RunRecord> {
+fn record(
+    args: &Args,
+    inputs: &Inputs,
+    previous_stage: Option<PreviousStage>,
+    n_threads: usize,
+) -> anyhow::Result<RunRecord> {
     let (schedule, checkpoints) = args.schedule.parse()?;
     let default_validation = args.iterations.div_ceil(ITERATIONS_PER_VALIDATION).min(MAX_VALIDATION);
     Ok(RunRecord {
@@ -179,6 +192,7 @@ fn record(args: &Args, inputs: &Inputs, n_threads: usize) -> anyhow::Result<RunR
         validation_iterations: args.validation_iterations.unwrap_or(default_validation),
         seed: args.seed,
         threads: n_threads,
+        previous_stage,
         origin: Origin::of_this_program(inputs.splits),
     })
 }
@@ -243,32 +257,35 @@ impl Inputs {
         // The store knows which cases there are; here only the splits themselves are checked.
         let cases: BTreeSet<CaseId> =
             listed.iter().flat_map(|split| split.train.iter().chain(&split.val).cloned()).collect();
-        let splits = cross_validation::read(&splits_file, &cases)?;
-        let split = cross_validation::of_fold(&splits, Fold(args.fold))?.clone();
+        let all_splits = cross_validation::read(&splits_file, &cases)?;
+        let split = cross_validation::of_fold(&all_splits, Fold(args.fold))?.clone();
         let splits = Digest::of(text.as_bytes());
-        Ok(Self { folder, dataset, labels, plans, name, configuration, split, splits })
+        Ok(Self { folder, dataset, labels, plans, name, configuration, split, all_splits, splits })
     }
 
-    fn sampler(&self, run: &RunRecord, topology: &UNet, purpose: Purpose, room: u64) -> anyhow::Result<Sampler> {
+    /// The preprocessed cases of one side of the split.
+    fn cases(&self, cases: &[CaseId], room: u64) -> anyhow::Result<Cases> {
         let store = Store::new(self.folder.join(&self.configuration.data_identifier));
-        let (cases, geometry) = match purpose {
-            Purpose::Training => (&self.split.train, PatchGeometry::training(&self.configuration)),
-            _ => (&self.split.val, PatchGeometry::validation(&self.configuration)),
-        };
         let cases = Cases::open(&store, cases, room).context("the data set is not preprocessed for these plans")?;
-        for index in 0..cases.len() {
-            let (case, record) = (cases.get(index).case(), &cases.get(index).record);
-            if record.n_channels != topology.n_channels {
-                let (found, expected) = (record.n_channels, topology.n_channels);
-                bail!("preprocessed case `{case}` has {found} channels, `dataset.json` names {expected}");
-            }
+        let expected = self.dataset.channels()?.len();
+        if let Some(other) = cases.iter().find(|stored| stored.record.n_channels != expected) {
+            let (case, found) = (other.case(), other.record.n_channels);
+            bail!("preprocessed case `{case}` has {found} channels, `dataset.json` names {expected}");
         }
+        Ok(cases)
+    }
+
+    fn sampler(&self, run: &RunRecord, topology: &UNet, purpose: Purpose, cases: Cases) -> Sampler {
+        let geometry = match purpose {
+            Purpose::Training => PatchGeometry::training(&self.configuration),
+            _ => PatchGeometry::validation(&self.configuration),
+        };
         let n_heads = deep_supervision_weights(topology.decoder.len()).len();
         let recipe = match purpose {
             Purpose::Training => Some(Recipe::new(&geometry, &self.configuration.use_mask_for_norm)),
             _ => None,
         };
-        Ok(Sampler {
+        Sampler {
             recipe,
             target_shapes: targets::shapes(topology, geometry.patch, n_heads),
             cases,
@@ -278,6 +295,6 @@ impl Inputs {
             seed: run.seed,
             fold: run.fold,
             purpose,
-        })
+        }
     }
 }

@@ -32,6 +32,7 @@ never saw it. A case that is done is not predicted again. Below the training's f
   fold_<f>/validation/<case>.nii.gz      the prediction, on the case's own grid
   fold_<f>/validation/summary.json       agreement as nnU-Net's, with HD95, ASSD and NSD
   fold_<f>/validation/scores.json, .csv  score and Dice per case and structure, by every method
+  predicted_next_stage/<configuration>/  of a cascade's first stage, what the second sees: the mean over the members
   crossval_results_folds_…/summary.json  agreement over all validated folds
   calibration.json                       expected Dice, interval and threshold; `export` puts it into the bundle
 
@@ -135,7 +136,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         [] => trained.runs.keys().copied().collect(),
         some => some.iter().copied().map(Fold).collect::<Vec<_>>(),
     };
-    let validator = Validator::new(&trained, &raw, options);
+    let validator = Validator::new(&trained, &raw, options)?;
     let failed = predict(&validator, &folds)?;
     evaluate(args, &trained, &raw, failed)
 }

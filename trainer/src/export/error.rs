@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bundle_format::{BundleError, EntryPathError, ValueError};
 use nnunet::dataset::{CaseId, DatasetError};
 use nnunet::fold::{Fold, Member};
-use nnunet::plans::PlansError;
+use nnunet::plans::{ConfigurationName, PlansError};
 use nnunet::topology::TopologyError;
 
 use crate::checkpoint::CheckpointError;
@@ -32,6 +32,17 @@ pub enum ExportError {
         /// Which rule it would break.
         #[from]
         source: BundleError,
+    },
+    /// A bundle holds one stage, and the configuration needs the one before it.
+    #[error(
+        "`{configuration}` sees the segmentations of `{previous}`, and a bundle holds the networks of one stage only; \
+         export `{previous}` or another configuration"
+    )]
+    Cascade {
+        /// The configuration.
+        configuration: ConfigurationName,
+        /// Its previous stage.
+        previous: ConfigurationName,
     },
     /// A preprocessed case does not fit the data set.
     #[error("preprocessed case `{case}` has {found} channels, `dataset.json` names {expected}")]

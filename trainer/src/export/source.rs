@@ -57,6 +57,9 @@ impl Source {
         let refuse = |source| ExportError::Plans { path: plans_path.clone(), source };
         let plans = Plans::parse(&plans_text).map_err(refuse)?;
         let configuration = plans.configuration(&name).map_err(refuse)?;
+        if let Some(previous) = configuration.previous_stage() {
+            return Err(ExportError::Cascade { configuration: name, previous });
+        }
         let dataset_path = request.run_folder.join("dataset.json");
         let dataset_text = read_text(&dataset_path)?;
         let refuse = |source| ExportError::Dataset { path: dataset_path.clone(), source };

@@ -21,6 +21,11 @@ use crate::weights::WeightsError;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields say what the messages say of them")]
 pub enum ImportError {
+    /// The model is a second stage, which no bundle holds.
+    #[error(
+        "`{configuration}` sees the segmentations of `{previous}`; a cascade cannot be imported, only trained here"
+    )]
+    Cascade { configuration: ConfigurationName, previous: ConfigurationName },
     /// A checkpoint cannot be used.
     #[error("`{}` cannot be imported", path.display())]
     Checkpoint { path: PathBuf, source: Box<PthError> },

@@ -9,6 +9,7 @@ use nnunet::calibration::CalibrationError;
 use nnunet::dataset::CaseId;
 use nnunet::evaluation::ShapeMismatch;
 use nnunet::fold::Member;
+use nnunet::plans::ConfigurationName;
 use nnunet::postprocessing::PostprocessingError;
 use nnunet::preprocess::PreprocessError;
 use nnunet::sliding_window::WindowError;
@@ -18,6 +19,7 @@ use crate::checkpoint::CheckpointError;
 use crate::export::ExportError;
 use crate::network::NetworkError;
 use crate::raw_dataset::RawDatasetError;
+use crate::stage_predictions::PredictionError;
 use crate::trained::TrainedError;
 
 /// Why a fold or a case cannot be validated.
@@ -80,6 +82,24 @@ pub enum ValidationError {
         /// Why.
         #[from]
         source: PreprocessError,
+    },
+    /// The previous stage left no segmentation of the case that can be used.
+    #[error("the case lacks the segmentation of `{configuration}`; run `unnunet-train validate` of that first")]
+    Previous {
+        /// The previous stage.
+        configuration: ConfigurationName,
+        /// What is wrong.
+        source: PredictionError,
+    },
+    /// The previous stage's segmentation has a label that the data set has not.
+    #[error("the segmentation of `{configuration}` has label {found}, foreground are 1 to {n_foreground}")]
+    PreviousLabel {
+        /// The previous stage.
+        configuration: ConfigurationName,
+        /// The label.
+        found: u8,
+        /// Foreground labels of the data set.
+        n_foreground: usize,
     },
     /// The scores cannot be read.
     #[error("the scores of a case cannot be read")]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ValidationError;
 use crate::raw_dataset::read_text;
+use crate::stage_predictions::Predictor;
 
 /// Version of this file's format.
 const FORMAT: u32 = 1;
@@ -58,18 +59,24 @@ pub struct CaseScores {
     pub members: Vec<MemberFacts>,
     /// What their logits were divided by.
     pub temperature: f32,
+    /// Digest of the previous stage's segmentation that they saw, in a cascade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_stage: Option<Digest>,
     /// By every method.
     pub scores: Vec<MethodScores>,
 }
 
 impl CaseScores {
-    pub(super) fn new(case: &CaseId, members: Vec<MemberFacts>, temperature: f32, scores: Vec<MethodScores>) -> Self {
-        Self { format: FORMAT, case: case.clone(), members, temperature, scores }
+    pub(super) fn new(case: &CaseId, by: Predictor<'_>, previous: Option<Digest>, scores: Vec<MethodScores>) -> Self {
+        let (case, members, temperature) = (case.clone(), by.members.to_vec(), by.temperature);
+        Self { format: FORMAT, case, members, temperature, previous_stage: previous, scores }
     }
 
-    /// Whether these members predicted at this temperature.
-    pub fn are_of(&self, members: &[MemberFacts], temperature: f32) -> bool {
-        self.members == members && self.temperature.to_bits() == temperature.to_bits()
+    /// Whether these members predicted so, and saw this segmentation.
+    pub fn are_of(&self, by: Predictor<'_>, previous: Option<Digest>) -> bool {
+        self.members == by.members
+            && self.temperature.to_bits() == by.temperature.to_bits()
+            && self.previous_stage == previous
     }
 
     /// Scores by a method.
