@@ -296,7 +296,7 @@ mod tests {
         assert!(refused("[2,3,4]", "[4294967296,4294967296,4294967296]").contains("24 bytes"));
         assert!(refused(r#""format":1"#, r#""format":2"#).contains("format 2"));
         assert!(refused(r#""case":"a""#, r#""case":"b""#).contains("case `b`"));
-        assert!(refused(r#"{"case""#, r#"{"more":1,"case""#).contains("does not describe"));
+        assert!(refused(r#""format":1"#, r#""format":1,"more":1"#).contains("does not describe"));
 
         fs_err::write(predictions.path(&case), good).unwrap();
         fs_err::write(predictions.labels_path(&case), [9; 24]).unwrap();

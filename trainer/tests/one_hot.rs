@@ -26,6 +26,7 @@ struct Golden {
     exact: Vec<Exact>,
     plane_exact: Vec<Exact>,
     one_hot: Vec<String>,
+    lumps: String,
     components: Vec<Sizes>,
     plane_components: Vec<Sizes>,
     statistics: Vec<Statistics>,
@@ -185,7 +186,7 @@ fn run(transform: &str, generator: &mut ChaCha8Rng, before: &OneHot) -> Vec<BitM
 #[test]
 fn random_operators_and_removals_give_the_statistics_of_nnunet() {
     let golden = golden();
-    let before = one_hot(&golden.labels, golden.shape);
+    let before = one_hot(&golden.lumps, golden.shape);
     assert_eq!(golden.statistics.len(), 3);
     for expected in &golden.statistics {
         let generator = |index| {

@@ -11,9 +11,14 @@ use crate::console;
 use crate::setup::{self, Component};
 use crate::workspace;
 
-/// Patches, and how many samples of each are timed: ours, and the peer's.
-const PATCHES: [(&str, &str, &str); 3] =
-    [("40,56,40", "2000", "400"), ("64,128,128", "200", "60"), ("192,192", "4000", "1000")];
+/// Patches, what samples of them are, and how many are timed: ours, and the peer's.
+const PATCHES: [(&str, &str, &str, &str); 5] = [
+    ("40,56,40", "plain", "2000", "400"),
+    ("64,128,128", "plain", "200", "60"),
+    ("192,192", "plain", "4000", "1000"),
+    ("64,128,128", "cascade", "200", "60"),
+    ("64,128,128", "one-hot", "2000", "100"),
+];
 
 /// Options of `cargo xtask bench augment`.
 #[derive(Debug, clap::Args)]
@@ -35,17 +40,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     ensure!(build.status()?.success(), "the example `augment` does not build");
     let peer = Peer::new(&args.peer)?;
     let mut rows = Vec::new();
-    for (patch, n_ours, n_theirs) in PATCHES {
+    for (patch, kind, n_ours, n_theirs) in PATCHES {
         let mut example = Command::new(workspace::target().join("release/examples/augment"));
-        example.args([patch, n_ours]);
+        example.args([patch, n_ours, kind]);
         let ours = rate(&measure::run(on_one_core(&example))?.stdout, n_ours)?;
         let mut script = peer.script("peer_augment.py");
-        script.args([patch, n_theirs]);
+        script.args([patch, n_theirs, kind]);
         let theirs = rate(&measure::run(on_one_core(&script))?.stdout, n_theirs)?;
-        rows.push(format!("| {patch} | {theirs:.1} | {ours:.1} | {:.1} |", ours / theirs));
+        rows.push(format!("| {patch} | {kind} | {theirs:.1} | {ours:.1} | {:.1} |", ours / theirs));
     }
     console::say("\naugmentation, samples per second on one core, the case in memory");
-    console::say("| patch | nnU-Net | ours | times as fast |\n|---|---|---|---|");
+    console::say("| patch | samples | nnU-Net | ours | times as fast |\n|---|---|---|---|---|");
     for row in &rows {
         console::say(row);
     }

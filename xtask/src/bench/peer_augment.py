@@ -1,7 +1,8 @@
-"""nnU-Net's training samples of one phantom in memory: python peer_augment.py Z,Y,X N (or Y,X N).
+"""nnU-Net's training samples of one phantom in memory: python peer_augment.py Z,Y,X N [KIND] (or Y,X N [KIND]).
 
 Cuts the box that nnU-Net's loader would cut and runs `get_training_transforms` of its default trainer on it, after
-enough samples for its blur to have measured which convolution is faster. Prints the seconds of N samples.
+enough samples for its blur to have measured which convolution is faster. Prints the seconds of N samples. KIND `cascade`
+adds the segmentation of a previous stage to every sample, `one-hot` makes and augments only its channels.
 """
 
 import os
@@ -46,16 +47,28 @@ def main():
         box[0] = patch[0]
     box = [1, *box] if flat else list(box)
     scales = [[1 / 2**stage] * len(patch) for stage in range(5)]
+    kind = sys.argv[3] if len(sys.argv) > 3 else "plain"
     transforms = nnUNetTrainer.get_training_transforms(
         np.array(patch), rotation, scales, tuple(range(len(patch))), dummy, use_mask_for_norm=[False],
-        foreground_labels=[1, 2])
+        is_cascaded=kind != "plain", foreground_labels=[1, 2])
+    if kind == "one-hot":
+        transforms.transforms = transforms.transforms[-4:-1]
+        middle = [slice(n // 4, n // 4 + n) for n in whole]
+        inner = torch.from_numpy(np.concatenate([labels, labels])[(slice(None), *middle)])
+        inner = inner[:, 0] if flat else inner
 
     def sample():
+        if kind == "one-hot":
+            return transforms(image=torch.empty((0, *inner.shape[1:])), segmentation=inner)
         first = [np.random.randint(-((b - p + 1) // 2), s + (b - p + 1) // 2 - b + 1)
                  for b, p, s in zip(box, whole, image.shape[1:])]
         bounds = [[low, low + extent] for low, extent in zip(first, box)]
         voxels = torch.from_numpy(crop_and_pad_nd(image, bounds, 0)).float()
         classes = torch.from_numpy(crop_and_pad_nd(labels, bounds, -1, cast_cropped_to=np.int16)).to(torch.int16)
+        if kind == "cascade":
+            # The loader cuts both segmentations.
+            previous = torch.from_numpy(crop_and_pad_nd(labels, bounds, -1, cast_cropped_to=np.int16)).to(torch.int16)
+            classes = torch.cat((classes, previous))
         if flat:
             voxels, classes = voxels[:, 0], classes[:, 0]
         return transforms(image=voxels, segmentation=classes)

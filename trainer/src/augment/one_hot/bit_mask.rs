@@ -84,7 +84,7 @@ impl BitMask {
         for (row, words) in values.chunks_exact_mut(n_x).zip(self.words.chunks_exact(self.words_per_row)) {
             for (values, &word) in row.chunks_mut(WORD).zip(words) {
                 for (bit, value) in values.iter_mut().enumerate() {
-                    *value = f32::from((word >> bit & 1) as u8);
+                    *value = f32::from(u8::from(word >> bit & 1 == 1));
                 }
             }
         }
@@ -163,19 +163,18 @@ fn widen(row: &[u64], (first, last): (isize, isize), widened: &mut [u64]) {
         let (words, bits) = (offset.unsigned_abs() / WORD, offset.unsigned_abs() % WORD);
         let word = |index: Option<usize>| index.and_then(|index| row.get(index)).copied().unwrap_or(0);
         for (index, target) in widened.iter_mut().enumerate() {
-            *target |= if offset >= 0 {
-                let (near, far) = (word(index.checked_add(words)), word(index.checked_add(words + 1)));
-                join(near >> bits, far, WORD - bits)
+            let (near, far) = if offset >= 0 {
+                (index.checked_add(words), index.checked_add(words + 1))
             } else {
-                let (near, far) = (word(index.checked_sub(words)), word(index.checked_sub(words + 1)));
-                near << bits | far.checked_shr((WORD - bits) as u32).unwrap_or(0)
+                (index.checked_sub(words), index.checked_sub(words + 1))
+            };
+            *target |= match (offset >= 0, bits) {
+                (_, 0) => word(near),
+                (true, _) => word(near) >> bits | word(far) << (WORD - bits),
+                (false, _) => word(near) << bits | word(far) >> (WORD - bits),
             };
         }
     }
-}
-
-fn join(near: u64, far: u64, up: usize) -> u64 {
-    near | far.checked_shl(up as u32).unwrap_or(0)
 }
 
 #[cfg(test)]
