@@ -5,12 +5,10 @@
 //! bundle appears by rename when everything has succeeded. Same checkpoints, same request, same bytes.
 
 mod card;
-pub(crate) mod checkpoints;
 mod draft;
 mod error;
 mod findings;
 mod memory;
-pub(crate) mod run;
 mod sbom;
 mod source;
 
@@ -29,6 +27,7 @@ use crate::checkpoint::CheckpointRecord;
 use crate::network::Network;
 use crate::onnx;
 use crate::probe::{Origin, Probe};
+use crate::run_folder;
 use crate::weights::Weights;
 use findings::Findings;
 use source::Source;
@@ -128,7 +127,7 @@ struct Exported {
 /// [`ExportError`] naming the file, the member or the parameter at fault. Nothing is left behind then.
 pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Summary, ExportError> {
     let source = Source::read(request)?;
-    let members = checkpoints::members(&request.run_folder, &source.runs, request.max_members)?;
+    let members = run_folder::members(&request.run_folder, &source.runs, request.max_members)?;
     let (origin, image) = source.probe_case(request, members[0].fold)?;
     let patch = &source.configuration.patch_size;
     let mut probe = Probe::new(&image.view(), patch, source.network.n_outputs);
@@ -138,7 +137,7 @@ pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Resu
     let staging = staging_folder(&request.output)?;
     let mut exported = Vec::with_capacity(members.len());
     for &member in &members {
-        let (record, weights) = checkpoints::load(&request.run_folder, member)?;
+        let (record, weights) = run_folder::load(&request.run_folder, member)?;
         exported.push(export_member(record, &weights, &source, &mut probe, staging.path())?);
         progress(Progress::Member { member });
     }

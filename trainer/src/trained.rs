@@ -11,9 +11,8 @@ use nnunet::fold::{Fold, Member};
 use nnunet::plans::{Configuration, ConfigurationName, Plans, PlansError};
 use nnunet::topology::{TopologyError, UNet};
 
-use crate::export::run::Run;
-use crate::export::{ExportError, checkpoints};
 use crate::raw_dataset::{RawDatasetError, read_text};
+use crate::run_folder::{self, Run, RunFolderError};
 use crate::run_record::{RunRecord, RunRecordError};
 
 /// Everything about a training but its weights.
@@ -57,7 +56,7 @@ impl Trained {
             Run::Trained(run, _) => Ok((fold, *run)),
             Run::Imported(_) => Err(TrainedError::Imported { fold, folder: folder.to_owned() }),
         };
-        let runs = checkpoints::runs(folder, &[])?.into_iter().map(ours).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let runs = run_folder::runs(folder, &[])?.into_iter().map(ours).collect::<Result<BTreeMap<_, _>, _>>()?;
         let expected = RunRecord::digest(&plans)?;
         if let Some((&fold, _)) = runs.iter().find(|(_, run)| run.plans != expected || run.configuration != name) {
             return Err(TrainedError::OtherPlans { fold, folder: folder.to_owned() });
@@ -83,8 +82,8 @@ impl Trained {
     /// [`TrainedError::NoFold`], or [`TrainedError::Checkpoints`] if the training is not finished.
     pub fn members(&self, fold: Fold) -> Result<Vec<Member>, TrainedError> {
         self.run(fold)?;
-        let only = checkpoints::runs(&self.folder, &[fold])?;
-        Ok(checkpoints::members(&self.folder, &only, None)?)
+        let only = run_folder::runs(&self.folder, &[fold])?;
+        Ok(run_folder::members(&self.folder, &only, None)?)
     }
 
     /// Where a fold's validation lies.
@@ -101,7 +100,7 @@ pub enum TrainedError {
     #[error("the checkpoints of the training cannot be used")]
     Checkpoints {
         /// Which, and why.
-        source: Box<ExportError>,
+        source: Box<RunFolderError>,
     },
     /// The description of the data set breaks a rule.
     #[error("`{}` cannot be used", path.display())]
@@ -166,8 +165,8 @@ pub enum TrainedError {
     },
 }
 
-impl From<ExportError> for TrainedError {
-    fn from(source: ExportError) -> Self {
+impl From<RunFolderError> for TrainedError {
+    fn from(source: RunFolderError) -> Self {
         Self::Checkpoints { source: Box::new(source) }
     }
 }

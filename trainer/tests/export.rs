@@ -23,6 +23,7 @@ use trainer::checkpoint_rule::CheckpointRule;
 use trainer::export::{ExportError, Identity, Request, Summary, export};
 use trainer::journal::EpochRecord;
 use trainer::limits::EarlyEnd;
+use trainer::run_folder::RunFolderError;
 use trainer::run_record::{Origin, RunRecord};
 use trainer::schedule::{Decay, Schedule};
 use trainer::store::Store;
@@ -256,7 +257,10 @@ fn a_training_that_ended_by_patience_leaves_the_members_of_its_cycles() {
     let card = String::from_utf8(open(&training.path("out/model.unb")).read(&card).unwrap()).unwrap();
     assert!(card.contains("ended with epoch 9, 5 epochs without a better average"), "{card}");
     fs_err::write(training.path("run/fold_1/early_end.json"), "[]").unwrap();
-    assert!(matches!(training.export(|_| ()), Err(ExportError::EarlyEnd { fold: Fold(1), .. })));
+    assert!(matches!(
+        training.export(|_| ()),
+        Err(ExportError::RunFolder { source: RunFolderError::EarlyEnd { fold: Fold(1), .. } })
+    ));
 }
 
 #[test]

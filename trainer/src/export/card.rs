@@ -8,13 +8,13 @@ use nnunet::calibration::{Calibration, Promise};
 use nnunet::fold::Fold;
 
 use super::findings::Findings;
-use super::run::Run;
 use super::source::Source;
 use super::{Exported, Identity, TRAINER};
 use crate::checkpoint_rule::CheckpointRule;
 use crate::import::ImportRecord;
 use crate::limits::EarlyEnd;
 use crate::probe::Origin;
+use crate::run_folder::Run;
 use crate::run_record::RunRecord;
 use crate::schedule::Decay;
 

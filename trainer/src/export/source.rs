@@ -11,11 +11,11 @@ use nnunet::pipeline::Pipeline;
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
-use super::run::Run;
-use super::{ExportError, Request, checkpoints};
+use super::{ExportError, Request};
 use crate::import::{self, FINGERPRINT};
 use crate::probe::Origin;
 use crate::raw_dataset::read_text;
+use crate::run_folder::{self, Run};
 use crate::run_record::RunRecord;
 use crate::store::Store;
 
@@ -63,7 +63,7 @@ impl Source {
         let dataset = DatasetJson::parse(&dataset_text).map_err(refuse)?;
         let (channels, labels) = (dataset.channels().map_err(refuse)?, dataset.structures().map_err(refuse)?);
         let network = UNet::new(&configuration, channels.len(), labels.n_outputs())?;
-        let runs = checkpoints::runs(&request.run_folder, &request.folds)?;
+        let runs = run_folder::runs(&request.run_folder, &request.folds)?;
         let expected = RunRecord::digest(&plans).map_err(|source| ExportError::PlansDigest { source })?;
         if let Some((&fold, _)) = runs.iter().find(|(_, run)| !run.is_of(expected, &name)) {
             return Err(ExportError::OtherPlans { fold, path: plans_path });

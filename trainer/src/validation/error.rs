@@ -15,9 +15,9 @@ use nnunet::sliding_window::WindowError;
 use tch::TchError;
 
 use crate::checkpoint::CheckpointError;
-use crate::export::ExportError;
 use crate::network::NetworkError;
 use crate::raw_dataset::RawDatasetError;
+use crate::run_folder::RunFolderError;
 use crate::trained::TrainedError;
 
 /// Why a fold or a case cannot be validated.
@@ -98,7 +98,7 @@ pub enum ValidationError {
     #[error("a member cannot be loaded")]
     Weights {
         /// Which, and why.
-        source: Box<ExportError>,
+        source: Box<RunFolderError>,
     },
     /// A member failed on a patch.
     #[error("member `{member}` cannot predict the case")]
@@ -116,8 +116,8 @@ pub enum ValidationError {
     },
 }
 
-impl From<ExportError> for ValidationError {
-    fn from(source: ExportError) -> Self {
+impl From<RunFolderError> for ValidationError {
+    fn from(source: RunFolderError) -> Self {
         Self::Weights { source: Box::new(source) }
     }
 }

@@ -9,8 +9,8 @@ use tch::{Device, TchError, Tensor};
 
 use super::{MemberFacts, ValidationError};
 use crate::checkpoint::CheckpointFolder;
-use crate::export::checkpoints;
 use crate::network::Network;
+use crate::run_folder;
 use crate::trained::Trained;
 
 /// Weights of all networks together may take this much.
@@ -69,7 +69,7 @@ impl<'a> Members<'a> {
     }
 
     fn load(&self, member: Member) -> Result<Network, ValidationError> {
-        let (_, weights) = checkpoints::load(&self.trained.folder, member)?;
+        let (_, weights) = run_folder::load(&self.trained.folder, member)?;
         Network::new(&self.trained.network, &weights, self.device)
             .map_err(|source| ValidationError::Network { member, source })
     }
