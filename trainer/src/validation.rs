@@ -7,12 +7,16 @@
 //! with the labels at hand, which no new case has. Segmentations lie in `fold_<f>/validation` as nnU-Net's do, what is
 //! known about them in `fold_<f>/validation/scores/<case>.json`, which is written last: where it is, and was made by the
 //! same members, a case is not predicted again.
+//!
+//! Logits are divided by a temperature that [`temperature`] fits beforehand: scores and Dice of one temperature say nothing
+//! of another, and so it must be known before the first score.
 
 mod error;
 mod members;
 mod record;
 pub mod results;
 pub mod scores;
+pub mod temperature;
 
 use std::path::PathBuf;
 
@@ -21,7 +25,7 @@ use imaging::{Geometry, Volume, npz};
 use nnunet::dataset::CaseId;
 use nnunet::fold::Fold;
 use nnunet::mirroring::Mirroring;
-use nnunet::preprocess::preprocess;
+use nnunet::preprocess::{Preprocessed, preprocess};
 use nnunet::restore::{self, OutputHead};
 use nnunet::sliding_window::SlidingWindow;
 use nnunet::uncertainty::{Contours, Ensemble, UncertaintyMethod, slicing_axis};
@@ -30,7 +34,7 @@ use tch::Device;
 pub use error::{ResultsError, ValidationError};
 pub use record::{CaseScores, MemberFacts, MethodScores};
 
-use crate::raw_dataset::RawDataset;
+use crate::raw_dataset::{RawCase, RawDataset};
 use crate::trained::Trained;
 use members::Members;
 
@@ -45,14 +49,11 @@ pub struct Validator<'a> {
     trained: &'a Trained,
     raw: &'a RawDataset,
     options: Options,
-    window: SlidingWindow,
 }
 
 /// What a user may choose.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Divides the logits before softmax.
-    pub temperature: f32,
     /// Where networks run.
     pub device: Device,
     /// What is left of the probabilities.
@@ -90,17 +91,8 @@ pub enum Validated {
 
 impl<'a> Validator<'a> {
     /// A validator of a training on its raw data set.
-    ///
-    /// # Panics
-    ///
-    /// Never: the step is a constant, and a network's axes are those of its patch.
     pub fn new(trained: &'a Trained, raw: &'a RawDataset, options: Options) -> Self {
-        let n_axes = trained.network.n_axes;
-        let axes: Vec<usize> = (0..n_axes).collect();
-        let mirroring = Mirroring::along(&axes, n_axes).expect("all axes of a network are its own");
-        let patch = trained.configuration.patch_zyx();
-        let window = SlidingWindow::new(patch, trained.labels.n_outputs(), STEP, &mirroring);
-        Self { trained, raw, options, window: window.expect("half a patch is a step") }
+        Self { trained, raw, options }
     }
 
     /// Makes a fold ready.
@@ -108,12 +100,20 @@ impl<'a> Validator<'a> {
     /// # Errors
     ///
     /// [`ValidationError`] if the fold was not trained to its end, or its folder cannot be made.
+    ///
+    /// # Panics
+    ///
+    /// Never: the step is a constant.
     pub fn fold(&self, fold: Fold) -> Result<FoldValidator<'_>, ValidationError> {
         let members = Members::new(self.trained, fold, self.options.device)?;
         let folder = self.trained.validation_folder(fold);
         record::make_folder(&folder)?;
-        let cases = &self.trained.run(fold)?.split.val;
-        Ok(FoldValidator { validator: self, folder, members, cases })
+        let run = self.trained.run(fold)?;
+        let mirroring = Mirroring::along(&run.mirror_axes, self.trained.network.n_axes)?;
+        let patch = self.trained.configuration.patch_zyx();
+        let window = SlidingWindow::new(patch, self.trained.labels.n_outputs(), STEP, &mirroring);
+        let window = window.expect("half a patch is a step");
+        Ok(FoldValidator { validator: self, fold, folder, members, window, cases: &run.split.val })
     }
 }
 
@@ -121,8 +121,10 @@ impl<'a> Validator<'a> {
 #[derive(Debug)]
 pub struct FoldValidator<'a> {
     validator: &'a Validator<'a>,
+    fold: Fold,
     folder: PathBuf,
     members: Members<'a>,
+    window: SlidingWindow,
     cases: &'a [CaseId],
 }
 
@@ -137,25 +139,31 @@ impl<'a> FoldValidator<'a> {
         self.members.facts().len()
     }
 
-    /// Predicts a case, unless that is done; `on_member` is called after every member.
+    /// Names and weights of the members.
+    pub fn members(&self) -> &[MemberFacts] {
+        self.members.facts()
+    }
+
+    /// Predicts a case at a temperature, unless that is done; `on_member` is called after every member.
     ///
     /// # Errors
     ///
     /// [`ValidationError`] naming what is missing or fails; the case is not done then.
-    pub fn case(&mut self, case: &CaseId, on_member: &mut dyn FnMut()) -> Result<Validated, ValidationError> {
-        if self.is_done(case) {
+    pub fn case(
+        &mut self,
+        case: &CaseId,
+        temperature: f32,
+        on_member: &mut dyn FnMut(),
+    ) -> Result<Validated, ValidationError> {
+        if self.is_done(case, temperature) {
             return Ok(Validated::Already);
         }
-        let Validator { trained, raw, .. } = self.validator;
-        let files = raw.cases.get(case).ok_or_else(|| ValidationError::NoCase { folder: raw.folder.clone() })?;
-        let image = file::read_image(&files.channels)?;
-        let geometry = image.geometry.clone();
-        let preprocessed = preprocess(image, None, &trained.plans, &trained.configuration)?;
+        let trained = self.validator.trained;
+        let (geometry, preprocessed) = self.prepare(case)?;
         let head = OutputHead::of(&trained.labels);
-        let temperature = self.validator.options.temperature;
         let mut ensemble: Option<Ensemble> = None;
         for index in 0..self.n_members() {
-            let logits = self.members.logits(index, &self.validator.window, &preprocessed.image)?;
+            let logits = self.members.logits(index, &self.window, &preprocessed.image)?;
             let (properties, configuration) = (&preprocessed.properties, &trained.configuration);
             let probabilities = restore::probabilities(logits, properties, configuration, head, temperature)?;
             match &mut ensemble {
@@ -165,25 +173,42 @@ impl<'a> FoldValidator<'a> {
             on_member();
         }
         let ensemble = ensemble.ok_or(ValidationError::NoMember)?;
-        self.write(case, &ensemble, geometry)?;
+        self.write(case, temperature, &ensemble, geometry)?;
         Ok(Validated::Anew)
+    }
+
+    fn prepare(&self, case: &CaseId) -> Result<(Geometry, Preprocessed), ValidationError> {
+        let trained = self.validator.trained;
+        let image = file::read_image(&self.files(case)?.channels)?;
+        let geometry = image.geometry.clone();
+        Ok((geometry, preprocess(image, None, &trained.plans, &trained.configuration)?))
+    }
+
+    fn files(&self, case: &CaseId) -> Result<&'a RawCase, ValidationError> {
+        let raw = self.validator.raw;
+        raw.cases.get(case).ok_or_else(|| ValidationError::NoCase { folder: raw.folder.clone() })
     }
 
     fn prediction(&self, case: &CaseId) -> PathBuf {
         self.folder.join(format!("{case}{}", self.validator.trained.file_ending))
     }
 
-    fn is_done(&self, case: &CaseId) -> bool {
+    fn is_done(&self, case: &CaseId, temperature: f32) -> bool {
         let options = &self.validator.options;
         let npz = self.folder.join(format!("{case}.npz"));
         options.done == DoneCases::Keep
             && self.prediction(case).is_file()
             && (options.probabilities == Probabilities::Drop || npz.is_file())
-            && CaseScores::read(&self.folder, case)
-                .is_ok_and(|scores| scores.are_of(self.members.facts(), options.temperature))
+            && CaseScores::read(&self.folder, case).is_ok_and(|scores| scores.are_of(self.members.facts(), temperature))
     }
 
-    fn write(&self, case: &CaseId, ensemble: &Ensemble, geometry: Geometry) -> Result<(), ValidationError> {
+    fn write(
+        &self,
+        case: &CaseId,
+        temperature: f32,
+        ensemble: &Ensemble,
+        geometry: Geometry,
+    ) -> Result<(), ValidationError> {
         let Validator { trained, options, .. } = self.validator;
         let segmentation = ensemble.segmentation(&trained.labels);
         let contours = Contours::of(&segmentation, &trained.labels, slicing_axis(geometry.spacing()));
@@ -195,6 +220,6 @@ impl<'a> FoldValidator<'a> {
         }
         file::write_labels(&self.prediction(case), &Volume { voxels: segmentation, geometry })?;
         let members = self.members.facts().to_vec();
-        CaseScores::new(case, members, options.temperature, scores.into()).write(&self.folder)
+        CaseScores::new(case, members, temperature, scores.into()).write(&self.folder)
     }
 }

@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     );
     let trained: Vec<Trained> = configurations
         .iter()
-        .map(|configuration| args.roots.trained(&name, configuration))
+        .map(|configuration| args.roots.trained(&name, configuration, &raw))
         .collect::<Result<_, _>>()?;
     let mut folds: Vec<Fold> = args.folds.iter().copied().map(Fold).collect();
     if folds.is_empty() {

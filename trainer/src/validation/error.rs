@@ -9,6 +9,7 @@ use nnunet::calibration::CalibrationError;
 use nnunet::dataset::CaseId;
 use nnunet::evaluation::ShapeMismatch;
 use nnunet::fold::Member;
+use nnunet::mirroring::MirroringError;
 use nnunet::postprocessing::PostprocessingError;
 use nnunet::preprocess::PreprocessError;
 use nnunet::sliding_window::WindowError;
@@ -46,6 +47,20 @@ pub enum ValidationError {
         path: PathBuf,
         /// Where and why.
         source: serde_json::Error,
+    },
+    /// The reference does not lie on the image's grid.
+    #[error("the reference does not lie on the grid of the image")]
+    Grid {
+        /// How they differ.
+        #[from]
+        source: GridMismatch,
+    },
+    /// A training mirrored along an axis that its network has not.
+    #[error("the training cannot be mirrored as it says")]
+    Mirroring {
+        /// Which axis.
+        #[from]
+        source: MirroringError,
     },
     /// A network cannot be built.
     #[error("the network of member `{member}` cannot be built")]
@@ -211,6 +226,16 @@ pub enum ResultsError {
         /// How they differ.
         #[from]
         source: ShapeMismatch,
+    },
+    /// The temperature in the training's folder cannot be used.
+    #[error("`{}` has format {format} and a temperature of {found}, expected 1 and 0.01 to 100", path.display())]
+    Temperature {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        format: u32,
+        /// The temperature.
+        found: f32,
     },
     /// The training cannot be used.
     #[error(transparent)]

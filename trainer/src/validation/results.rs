@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::scores::{FoldScores, ScoredCase};
 use super::{CaseScores, MemberFacts, ResultsError};
 use crate::raw_dataset::{RawDataset, read_text};
-use crate::trained::Trained;
+use crate::trained::{FoldRun, Trained};
 use crate::workers;
 
 /// Name of the calibration in a training's folder.
@@ -193,7 +193,7 @@ impl<'a> Results<'a> {
 /// The validated cases of every fold, in the order of its split.
 fn validated(trained: &Trained) -> Vec<(Fold, &CaseId)> {
     let of_fold = |(&fold, run)| {
-        let run: &crate::run_record::RunRecord = run;
+        let run: &FoldRun = run;
         let folder = trained.validation_folder(fold);
         let is_there = move |case: &&CaseId| super::record::path(&folder, case).is_file();
         run.split.val.iter().filter(is_there).map(move |case| (fold, case))
