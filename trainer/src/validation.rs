@@ -13,6 +13,7 @@
 
 mod error;
 mod members;
+pub mod postprocessing;
 mod record;
 pub mod results;
 pub mod scores;

@@ -20,14 +20,14 @@ use nnunet::topology::UNet;
 use serde_json::{Value, json};
 use trainer::checkpoint::CheckpointFolder;
 use trainer::checkpoint_rule::CheckpointRule;
-use trainer::export::{ExportError, Identity, Request, Summary, export};
+use trainer::export::{ExportError, Identity, Measurement, Request, Summary, export};
 use trainer::journal::EpochRecord;
 use trainer::limits::EarlyEnd;
 use trainer::run_folder::RunFolderError;
 use trainer::run_record::{Origin, RunRecord};
 use trainer::schedule::{Decay, Schedule};
 use trainer::store::Store;
-use trainer::weights::{Tensor, Weights};
+use trainer::weights::{Tensor, WeightFormat, Weights};
 
 const DATASET: &str = r#"{"channel_names":{"0":"MRI"},"labels":{"background":0,"a":1,"b":2},"file_ending":".nii.gz"}"#;
 
@@ -159,6 +159,8 @@ impl Training {
             configuration: ConfigurationName(name.into()),
             folds: vec![],
             max_members: None,
+            weights: WeightFormat::F32,
+            measurement: Measurement::Leave,
             identity: Identity {
                 id: BundleId::new("demo/test").unwrap(),
                 version: SemanticVersion::new("1.2.3").unwrap(),
@@ -276,14 +278,86 @@ fn documents_say_what_the_training_was() {
         "| `fold_1/checkpoint_19` | 1 | 0.5000 |",
         "- Patch [8, 6] voxels",
         "in 2 cycles",
+        "- Kernels stored in single precision",
+        // 256 MiB of libraries, one image three times, four sums of four floats, logits and probabilities, 3.5.
+        "256 MiB for any case, and 114 bytes per voxel",
+        "for each of 4 members",
     ] {
         assert!(card.contains(line), "{line} is missing in\n{card}");
     }
+    assert!(!card.contains("Measured"), "a figure of this machine would differ from run to run");
     assert_eq!(text("docs/license.txt"), "free\n");
     let bill: Value = serde_json::from_str(&text("sbom/model.cdx.json")).unwrap();
     let model = bundle.manifest().file(&bundle.manifest().members[0].model).unwrap().sha256.to_string();
     let hashes: Vec<_> = bill["components"].as_array().unwrap().iter().map(|c| &c["hashes"][0]["content"]).collect();
     assert!(hashes.contains(&&json!(model)));
+}
+
+#[test]
+fn what_is_measured_is_in_the_card() {
+    let training = Training::new("2d");
+    training.export(|request| request.measurement = Measurement::Take).unwrap();
+    let card = open(&training.path("out/model.unb")).read(&EntryPath::new("docs/model_card.md").unwrap()).unwrap();
+    let card = String::from_utf8(card).unwrap();
+    let line = card.lines().find(|line| line.contains("Measured when exported")).unwrap();
+    assert!(line.contains("s per patch and member") && line.contains("a patch took"), "{line}");
+}
+
+#[test]
+fn half_precision_makes_bundles_of_half_the_size_whose_probe_is_theirs() {
+    let training = Training::new("3d_fullres");
+    let export = |weights| {
+        let configure = |request: &mut Request| {
+            request.configuration = ConfigurationName("3d_fullres".into());
+            request.weights = weights;
+        };
+        training.export(configure).unwrap();
+        let bundle = open(&training.path("out/model.unb"));
+        let model = bundle.manifest().members[0].model.clone();
+        let n_bytes = bundle.read(&model).unwrap().len();
+        (bundle, n_bytes)
+    };
+    let n_kernels: usize = training
+        .network
+        .parameters()
+        .iter()
+        .filter(|p| p.shape.len() > 1)
+        .map(|p| p.shape.iter().product::<usize>())
+        .sum();
+    let (single, n_single) = export(WeightFormat::F32);
+    let (half, n_half) = export(WeightFormat::F16);
+    // Two bytes less for every value of a kernel, and the names of a few casts more.
+    assert!(n_half < n_single - 2 * n_kernels + 1200, "{n_half} {n_single} {n_kernels}");
+    let operators = |bundle: &IntactBundle| bundle.manifest().onnx.operators.clone();
+    assert!(
+        operators(&half).contains(&Token::new("Cast").unwrap())
+            && !operators(&single).contains(&Token::new("Cast").unwrap())
+    );
+    let member = half.manifest().members[0].id.to_string();
+    let [of_single, of_half] = [&single, &half].map(|bundle| tensors(bundle, "selftest/expected.bin"));
+    let [of_single, of_half] = [&of_single, &of_half].map(|logits| &logits.get(&member).unwrap().values);
+    let largest = of_single.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
+    let difference = of_single.iter().zip(of_half).map(|(a, b)| (a - b).abs()).fold(0.0_f32, f32::max);
+    // A kernel's rounding is 2^-11 of a value at most, and a handful of layers follow each other.
+    assert!(difference > 0.0 && difference < 0.01 * largest, "{difference} {largest}");
+    assert_eq!(half.manifest().provenance.checkpoints_sha256, single.manifest().provenance.checkpoints_sha256);
+}
+
+#[test]
+fn a_kernel_beyond_half_precision_is_refused_by_name() {
+    let training = Training::new("2d");
+    let mut weights = weights(&training.network, 3);
+    let name = "encoder.stages.0.0.convs.0.conv.weight";
+    let mut tensor = weights.get(name).unwrap().clone();
+    tensor.values[5] = 7e4;
+    weights.insert(name, tensor).unwrap();
+    training.checkpoint(Fold(1), 9, &weights);
+    let error = training.export(|request| request.weights = WeightFormat::F16).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(error.to_string(), "member `fold_1/checkpoint_9` cannot be exported");
+    assert_eq!(source, format!("parameter `{name}`: value 5 is 70000, half precision ends at 65504"));
+    assert_eq!(fs_err::read_dir(training.path("out")).unwrap().count(), 0, "nothing is left behind");
+    training.export(|request| request.weights = WeightFormat::F32).unwrap();
 }
 
 fn check_refused(change: impl FnOnce(&Training), message: &str) {
@@ -372,6 +446,13 @@ fn validated(training: &Training, fold: Fold) {
     training.write(&format!("run/{fold}/validation/scores.json"), scores.to_string().as_bytes());
 }
 
+/// The temperature in the bundle that was exported last.
+fn temperature(training: &Training) -> f32 {
+    let bundle = open(&training.path("out/model.unb"));
+    let pipeline = bundle.read(&bundle.manifest().pipeline).unwrap();
+    Pipeline::parse(&String::from_utf8(pipeline).unwrap()).unwrap().temperature
+}
+
 const CALIBRATION: &str = r#"{"format":1,"promise":{"method":"class-entropy","temperature":1.5,"level":0.9,"minimum_dice":0.7,
     "risk":0.05},"n_fit":10,"n_conformal":10,"n_without_score":1,"knots":[{"score":0.5,"dice":0.9}],"half_width":0.1,
     "accept_at_most":0.25}"#;
@@ -388,6 +469,14 @@ fn a_calibration_goes_along_with_the_members_that_it_speaks_of() {
     validated(&training, Fold(1));
     let other = |request: &mut Request| request.max_members = std::num::NonZeroUsize::new(1);
     assert_eq!(uncalibrated(other).unwrap(), "fold_0 was validated by other members than are exported");
+    assert_eq!(temperature(&training).to_bits(), 1.0_f32.to_bits(), "that of a mean over other members is unknown");
+    training.write("run/calibration.json", CALIBRATION.replace("1.5", "2.5").as_bytes());
+    let reason = "fold_0 was validated at another temperature than the calibration's; validate again";
+    assert_eq!(uncalibrated(|_| ()).unwrap(), reason);
+    fs_err::remove_file(training.path("run/calibration.json")).unwrap();
+    assert!(uncalibrated(|_| ()).is_some());
+    assert_eq!(temperature(&training).to_bits(), 1.5_f32.to_bits(), "the members were validated at it");
+    training.write("run/calibration.json", CALIBRATION.as_bytes());
     assert_eq!(uncalibrated(|_| ()), None);
 
     let bundle = open(&training.path("out/model.unb"));

@@ -15,10 +15,10 @@ use crate::trained::{SplitSource, Trained};
 pub struct RootArgs {
     /// Folder of the raw data sets.
     #[arg(long, env = "nnUNet_raw", value_name = "DIR")]
-    raw: PathBuf,
+    pub raw: PathBuf,
     /// Folder of the preprocessed data sets, whose `splits_final.json` imported folds need.
     #[arg(long, env = "nnUNet_preprocessed", value_name = "DIR")]
-    preprocessed: Option<PathBuf>,
+    pub preprocessed: Option<PathBuf>,
     /// Folder of the trainings.
     #[arg(long, env = "nnUNet_results", value_name = "DIR")]
     pub results: PathBuf,

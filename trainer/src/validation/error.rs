@@ -148,6 +148,14 @@ pub enum ResultsError {
         #[from]
         source: CalibrationError,
     },
+    /// A case that a decision rests on cannot be compared.
+    #[error("case `{case}` cannot be compared")]
+    Case {
+        /// The case.
+        case: CaseId,
+        /// Why.
+        source: Box<ResultsError>,
+    },
     /// A table cannot be made.
     #[error("the scores cannot be written as CSV")]
     Csv {

@@ -165,29 +165,6 @@ impl<'a> Results<'a> {
         }
         Ok(fitted)
     }
-
-    /// Finds out which postprocessing helps and writes `postprocessing.json`.
-    ///
-    /// # Errors
-    ///
-    /// [`ResultsError`] if a segmentation cannot be read again, or the file not be written.
-    pub fn determine_postprocessing(&self, raw: &RawDataset) -> Result<PostprocessingFile, ResultsError> {
-        let labels = &self.trained.labels;
-        let metrics = |case: &CaseResult, postprocessing: &Postprocessing| {
-            let (reference, mut prediction) = segmentations(self.trained, raw, case.fold, &case.scores.case)?;
-            postprocessing.apply(&mut prediction.voxels);
-            let overlaps = overlaps(&reference.voxels, &prediction.voxels, labels)?;
-            let metrics = overlaps.into_iter().map(|overlap| summary::Metrics { overlap, surface: None });
-            let metrics = labels.structures.iter().map(summary::key).zip(metrics).collect();
-            Ok::<_, ResultsError>(CaseMetrics { metrics, ..case.metrics.clone() })
-        };
-        let file = PostprocessingFile::determine(labels, |postprocessing| {
-            let cases = workers::map(&self.cases, |case| metrics(case, postprocessing));
-            Ok::<_, ResultsError>(Summary::of(cases.into_iter().collect::<Result<_, _>>()?, labels, None))
-        })?;
-        write_json(&self.trained.folder.join(POSTPROCESSING), &file)?;
-        Ok(file)
-    }
 }
 
 /// The validated cases of every fold, in the order of its split.
@@ -237,7 +214,7 @@ impl Comparison<'_> {
 }
 
 /// Reference and prediction of a case, on the same grid.
-fn segmentations(
+pub(super) fn segmentations(
     trained: &Trained,
     raw: &RawDataset,
     fold: Fold,
@@ -278,7 +255,7 @@ pub fn read_calibration(trained: &Trained) -> Result<Option<Calibration>, Result
     Calibration::parse(&read_text(&path)?).map(Some).map_err(refuse)
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ResultsError> {
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ResultsError> {
     let refuse = |source| ResultsError::Json { path: path.to_owned(), source };
     let text = serde_json::to_vec_pretty(value).map_err(refuse)?;
     atomic_file::write(path, &text).map_err(|source| ResultsError::Write { source })
