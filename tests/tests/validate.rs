@@ -120,16 +120,20 @@ fn check_the_temperature_was_fitted(trial: &Trial, last: &Value) {
     assert_eq!(scores["temperature"], found["temperature"]);
 }
 
+fn export(trial: &Trial, weights: &str) -> Command {
+    let mut export = unnunet_train();
+    export.args(["export", Balls::ISOTROPIC.name, "3d_fullres", "--id", "test/trial", "--version", "1.0.0"]);
+    export.arg("--preprocessed").arg(trial.path("preprocessed")).arg("--results").arg(trial.path("results"));
+    export.args(["--weights", weights]).arg("--output").arg(trial.path("unsigned.unb"));
+    export
+}
+
 /// Exported with `--weights f16`, a model is about half as large, passes its self-test when it is signed, keeps its
 /// calibration and labels voxels as before.
 fn check_half_precision_labels_alike(trial: &Trial, images: &Path) {
     let mut predicted = Vec::new();
     for weights in ["f32", "f16"] {
-        let mut export = unnunet_train();
-        export.args(["export", Balls::ISOTROPIC.name, "3d_fullres", "--id", "test/trial", "--version", "1.0.0"]);
-        export.arg("--preprocessed").arg(trial.path("preprocessed")).arg("--results").arg(trial.path("results"));
-        export.args(["--weights", weights]).arg("--output").arg(trial.path("unsigned.unb"));
-        let printed = succeed(&mut export);
+        let printed = succeed(&mut export(trial, weights));
         assert!(printed.contains("calibrated\tyes"), "{printed}");
         let n_bytes = fs::metadata(trial.path("unsigned.unb")).unwrap().len();
         trial.sign();
@@ -174,6 +178,9 @@ fn check_an_imported_run_is_validated_alike(trial: &Trial, printed: &[Value]) {
     fs::remove_file(run_folder(trial).join("postprocessing.json")).unwrap();
     let again = lines(&succeed(validate(trial, "3d_fullres").arg("--preprocessed").arg(trial.path("preprocessed"))));
     assert_eq!(again, printed, "the same weights on the same cases at the same temperature");
+    let noted = String::from_utf8_lossy(&outcome(&mut export(trial, "f32")).stderr).into_owned();
+    let probe = format!("the middle of case `{}`", printed[0]["case"].as_str().unwrap());
+    assert!(noted.contains(&probe), "{noted}");
 }
 
 fn check_validation_lies_on_the_images(trial: &Trial, printed: &[Value]) {

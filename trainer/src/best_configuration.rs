@@ -2,8 +2,9 @@
 //!
 //! Follows nnU-Net v2 `find_best_configuration.py`: every configuration is judged by the mean Dice over structures of its
 //! validation cases, every pair by that of the mean of their probabilities; of equals the first, which is the simpler,
-//! wins, and its postprocessing is determined by the same cases. Segmentations of a pair lie in `<results>/<data set>/ensembles/<name>`, named as nnU-Net names them. Departs
-//! from it by refusing to compare trainings whose cases are not the same.
+//! wins, and its postprocessing is determined by the same cases. Segmentations of a pair lie in
+//! `<results>/<data set>/ensembles/<name>`, named as nnU-Net names them. Departs from it by refusing to compare trainings
+//! whose cases are not the same.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -27,7 +27,7 @@ pub struct Args {
     dataset: String,
     /// Configuration, such as `2d` or `3d_fullres`.
     configuration: String,
-    /// Folder of the preprocessed data sets, from which the probe case is taken; an imported run needs none.
+    /// Folder of the preprocessed data sets, from which the probe case is taken; an imported run can do without.
     #[arg(long, env = "nnUNet_preprocessed", value_name = "DIR")]
     preprocessed: Option<PathBuf>,
     /// Folder of the trainings.

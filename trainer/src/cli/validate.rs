@@ -214,6 +214,17 @@ struct CaseLine<'a> {
     score: Option<f64>,
 }
 
+/// The last line of `--json`; a `json!` would widen the temperature to digits that no file has.
+#[derive(Serialize)]
+struct LastLine<'a> {
+    folds: Vec<Fold>,
+    #[serde(rename = "Dice")]
+    dice: Option<f64>,
+    temperature: f32,
+    calibration: Option<&'a Calibration>,
+    reason: Option<String>,
+}
+
 fn print_json(
     args: &Args,
     temperature: f32,
@@ -231,14 +242,12 @@ fn print_json(
     for ((fold, case), error) in failed {
         output::line(json!({"case": case, "fold": fold, "status": "failed", "error": error}));
     }
-    let (fitted, reason) = match calibration {
+    let (calibration, reason) = match calibration {
         Ok(calibration) => (Some(calibration), None),
         Err(error) => (None, Some(error.to_string())),
     };
     let (folds, dice) = (results.folds(), summary.foreground_mean.dice);
-    output::line(json!({
-        "folds": folds, "Dice": dice, "temperature": temperature, "calibration": fitted, "reason": reason
-    }));
+    output::line(serde_json::to_string(&LastLine { folds, dice, temperature, calibration, reason })?);
     Ok(())
 }
 

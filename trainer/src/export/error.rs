@@ -9,6 +9,7 @@ use nnunet::fold::{Fold, Member};
 use nnunet::plans::PlansError;
 use nnunet::topology::TopologyError;
 
+use crate::cross_validation::SplitsError;
 use crate::import::ImportError;
 use crate::network::NetworkError;
 use crate::onnx::OnnxError;
@@ -177,6 +178,13 @@ pub enum ExportError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The splits do not say which case can be the probe.
+    #[error("the probe case cannot be chosen")]
+    Splits {
+        /// Which file, and why.
+        #[from]
+        source: SplitsError,
     },
     /// The probe case is not in the store.
     #[error("the probe case cannot be read")]

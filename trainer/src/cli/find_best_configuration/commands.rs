@@ -34,10 +34,10 @@ impl Commands<'_> {
             lines.push(format!("{} --raw {raw}", self.training("determine-postprocessing", single.models[0])));
         }
         lines.push("To predict new cases:".into());
-        let mut export = self.training("export", single.models[0]);
+        let export = self.training("export", single.models[0]);
         let folds: Vec<_> = self.folds.iter().map(|fold| fold.0.to_string()).collect();
-        export.push_str(&format!(" --folds {} --id VENDOR/MODEL --version 1.0.0 --output model.unb", folds.join(",")));
-        lines.push(export);
+        let folds = folds.join(",");
+        lines.push(format!("{export} --folds {folds} --id VENDOR/MODEL --version 1.0.0 --output model.unb"));
         lines.push("unnunet bundle sign model.unb --private-key KEY.pem --output signed.unb".into());
         lines
             .push("unnunet predict --bundle signed.unb --public-key KEY.pub.pem --input IMAGES --output OUTPUT".into());
