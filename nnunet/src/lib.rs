@@ -29,5 +29,6 @@ pub mod segmentation;
 pub mod select;
 pub mod sliding_window;
 pub mod splits;
+pub mod temperature;
 pub mod topology;
 pub mod uncertainty;

@@ -6,7 +6,7 @@
 //! first.
 
 use imaging::resample::resample_channels;
-use ndarray::{Array4, ArrayViewMut2, Axis, s};
+use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use crate::dataset::LabelSet;
@@ -46,8 +46,7 @@ pub fn probabilities(
     head: OutputHead,
     temperature: f32,
 ) -> Result<Array4<f32>, PreprocessError> {
-    let plan = properties.backward(&configuration.resampling_fn_probabilities_kwargs)?;
-    let cropped = activated(resample_channels(logits, &plan), head, temperature);
+    let cropped = activated(logits_of_crop(logits, properties, configuration)?, head, temperature);
     Ok(uncrop(cropped, properties, head))
 }
 
@@ -81,6 +80,35 @@ fn activated(mut logits: Array4<f32>, head: OutputHead, temperature: f32) -> Arr
     logits
 }
 
+/// Resamples logits `[class, z, y, x]` to the crop of the file that was kept, in network order.
+///
+/// # Errors
+///
+/// [`PreprocessError::Resampling`] if the plans resample in a way that is not known here.
+///
+/// # Panics
+///
+/// If the logits do not have the extents of `properties.resampled_shape`.
+pub fn logits_of_crop(
+    logits: Array4<f32>,
+    properties: &CaseProperties,
+    configuration: &Configuration,
+) -> Result<Array4<f32>, PreprocessError> {
+    let plan = properties.backward(&configuration.resampling_fn_probabilities_kwargs)?;
+    Ok(resample_channels(logits, &plan))
+}
+
+/// The part of labels `[z, y, x]` of the file that was kept, in network order: where [`logits_of_crop`] lie.
+///
+/// # Panics
+///
+/// If the labels do not have the extents of the file.
+pub fn labels_of_crop<'a>(labels: &'a Array3<u8>, properties: &CaseProperties) -> ArrayView3<'a, u8> {
+    let crop = &properties.crop;
+    let transposed = labels.view().permuted_axes(properties.transpose_forward);
+    transposed.slice_move(s![crop.range(0), crop.range(1), crop.range(2)])
+}
+
 /// Activates `[class, voxel]` in place.
 fn activate(mut row: ArrayViewMut2<'_, f32>, head: OutputHead, temperature: f32) {
     match head {
@@ -110,4 +138,35 @@ fn uncrop(cropped: Array4<f32>, properties: &CaseProperties, head: OutputHead) -
     let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
     transposed.slice_mut(s![.., crop.range(0), crop.range(1), crop.range(2)]).assign(&cropped);
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crop::BoundingBox;
+
+    #[test]
+    fn labels_lie_where_the_logits_of_the_crop_do() {
+        let crop = BoundingBox { start: [1, 0, 1], end: [3, 2, 5] };
+        let properties = CaseProperties {
+            original_shape: [2, 5, 3],
+            transpose_forward: [2, 0, 1],
+            crop,
+            cropped_shape: crop.shape(),
+            spacing: [1.0; 3],
+            target_spacing: [1.0; 3],
+            resampled_shape: crop.shape(),
+        };
+        let labels = Array3::from_shape_fn((2, 5, 3), |(z, y, x)| u8::from((z + 2 * y + x) % 3 == 0));
+        let of_crop = labels_of_crop(&labels, &properties);
+        assert_eq!(of_crop.dim(), (2, 2, 4));
+        let one_hot = Array4::from_shape_fn((2, 2, 2, 4), |(class, k, j, i)| {
+            f32::from(u8::from(usize::from(of_crop[[k, j, i]]) == class))
+        });
+        let restored = uncrop(one_hot, &properties, OutputHead::Softmax);
+        for ((z, y, x), &label) in labels.indexed_iter() {
+            let inside = (1..3).contains(&x) && (1..5).contains(&y);
+            assert_eq!(restored[[1, z, y, x]] > 0.5, inside && label == 1, "{z} {y} {x}");
+        }
+    }
 }

@@ -73,6 +73,7 @@ fn a_validated_training_says_what_to_expect_of_a_new_case() {
     assert_eq!(printed.len(), 5);
     assert!(printed[..4].iter().all(|line| line["status"] == "done" && line["Dice"].is_f64()), "{printed:?}");
     assert_eq!(printed[4]["folds"], json!([0, 1]));
+    check_the_temperature_was_fitted(&trial, &printed[4]);
     check_validation_lies_on_the_images(&trial, &printed);
 
     determine_postprocessing(&trial);
@@ -88,6 +89,7 @@ fn a_validated_training_says_what_to_expect_of_a_new_case() {
     assert!(text.lines().all(|line| line.contains("  expected Dice 0.")), "{text}");
     let report = read_json(&output.join("report.json"));
     assert_eq!(report["calibration"]["promise"]["method"], "class-entropy");
+    assert_eq!(report["options"]["temperature"], printed[4]["temperature"]);
     let counts = ["n_accepted", "n_to_review"].map(|field| report[field].as_u64().unwrap());
     assert_eq!(counts.iter().sum::<u64>(), 2);
     for case in report["cases"].as_array().unwrap() {
@@ -101,6 +103,84 @@ fn a_validated_training_says_what_to_expect_of_a_new_case() {
     check_runtime_repeats_the_validation(&trial);
     check_scores_made_otherwise_promise_nothing(&trial, &images);
     check_lies_in_the_bundle_are_refused(&trial, &images);
+    check_half_precision_labels_alike(&trial, &images);
+    check_an_imported_run_is_validated_alike(&trial, &printed);
+}
+
+/// Four cases were sampled; what was found is in the calibration and, by the next lines of the test, in the bundle.
+fn check_the_temperature_was_fitted(trial: &Trial, last: &Value) {
+    let found = read_json(&run_folder(trial).join("temperature.json"));
+    assert_eq!(found["temperature"], last["temperature"]);
+    assert_eq!(found["temperature"], last["calibration"]["promise"]["temperature"]);
+    assert_ne!(found["temperature"], json!(1.0));
+    assert_eq!(found["cases"].as_array().unwrap().len(), 4);
+    assert_eq!(found["members"]["1"].as_array().unwrap().len(), 2);
+    assert!(found["bits_after"].as_f64().unwrap() < found["bits_before"].as_f64().unwrap(), "{found}");
+    let scores = read_json(&trial.fold_folder(1).join("validation/scores.json"));
+    assert_eq!(scores["temperature"], found["temperature"]);
+}
+
+fn export(trial: &Trial, weights: &str) -> Command {
+    let mut export = unnunet_train();
+    export.args(["export", Balls::ISOTROPIC.name, "3d_fullres", "--id", "test/trial", "--version", "1.0.0"]);
+    export.arg("--preprocessed").arg(trial.path("preprocessed")).arg("--results").arg(trial.path("results"));
+    export.args(["--weights", weights]).arg("--output").arg(trial.path("unsigned.unb"));
+    export
+}
+
+/// Exported with `--weights f16`, a model is about half as large, passes its self-test when it is signed, keeps its
+/// calibration and labels voxels as before.
+fn check_half_precision_labels_alike(trial: &Trial, images: &Path) {
+    let mut predicted = Vec::new();
+    for weights in ["f32", "f16"] {
+        let printed = succeed(&mut export(trial, weights));
+        assert!(printed.contains("calibrated\tyes"), "{printed}");
+        let n_bytes = fs::metadata(trial.path("unsigned.unb")).unwrap().len();
+        trial.sign();
+        let output = trial.path(&format!("predictions-{weights}"));
+        succeed(&mut trial.predict(images, &output));
+        predicted.push((n_bytes, output));
+    }
+    let [(n_single, single), (n_half, half)] = &predicted[..] else { panic!("two bundles") };
+    assert!(n_half < n_single, "{n_half} {n_single}");
+    let report = read_json(&single.join("report.json"));
+    for case in report["cases"].as_array().unwrap() {
+        let name = format!("{}.nii.gz", case["case"].as_str().unwrap());
+        let [one, other] = [single, half].map(|folder| nifti::read_labels(&folder.join(&name)).unwrap().voxels);
+        let n_equal = one.iter().zip(&other).filter(|(one, other)| one == other).count();
+        assert!(n_equal as f64 >= 0.995 * one.len() as f64, "{name}: {n_equal} of {}", one.len());
+    }
+}
+
+/// A run as `import` leaves it, with an `import.json` in the place of every `run.json`.
+fn check_an_imported_run_is_validated_alike(trial: &Trial, printed: &[Value]) {
+    for fold in [0, 1] {
+        let folder = trial.fold_folder(fold);
+        let run = read_json(&folder.join("run.json"));
+        let checkpoint = |name: &str| {
+            let record = read_json(&folder.join(format!("checkpoint_{name}.json")));
+            json!({"name": name, "epoch": record["epoch"], "cycle": record["cycle"],
+                "file": record["weights"], "weights": record["weights"]})
+        };
+        let checkpoints = ["0", "1"].map(checkpoint);
+        let import = json!({"format": 1, "program": "unnunet-train 0", "dataset": run["dataset"],
+            "configuration": run["configuration"], "plans": run["plans"], "fold": fold, "trainer": "nnUNetTrainer",
+            "mirror_axes": [0, 1, 2], "probe": null, "checkpoints": checkpoints});
+        fs::write(folder.join("import.json"), import.to_string()).unwrap();
+        fs::remove_file(folder.join("run.json")).unwrap();
+        fs::remove_dir_all(folder.join("validation")).unwrap();
+    }
+    let refused = outcome(&mut validate(trial, "3d_fullres"));
+    assert_eq!(refused.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(stderr.contains("was imported: `--preprocessed` must name the folder"), "{stderr}");
+    // Dice is that after postprocessing, which was determined since.
+    fs::remove_file(run_folder(trial).join("postprocessing.json")).unwrap();
+    let again = lines(&succeed(validate(trial, "3d_fullres").arg("--preprocessed").arg(trial.path("preprocessed"))));
+    assert_eq!(again, printed, "the same weights on the same cases at the same temperature");
+    let noted = String::from_utf8_lossy(&outcome(&mut export(trial, "f32")).stderr).into_owned();
+    let probe = format!("the middle of case `{}`", printed[0]["case"].as_str().unwrap());
+    assert!(noted.contains(&probe), "{noted}");
 }
 
 fn check_validation_lies_on_the_images(trial: &Trial, printed: &[Value]) {
@@ -259,11 +339,33 @@ fn the_best_of_configurations_and_their_ensemble_is_found() {
     assert_eq!(results.keys().next_back().map(String::as_str), Some(pair));
     assert_eq!(results.len(), 3);
     let highest = results.values().map(|dice| dice.as_f64().unwrap()).fold(0.0, f64::max);
-    assert_eq!(found["best_model_or_ensemble"]["result_on_crossval_pre_pp"], highest);
+    let best = &found["best_model_or_ensemble"];
+    assert_eq!(best["result_on_crossval_pre_pp"], highest);
+    let postprocessing = read_json(Path::new(best["postprocessing_file"].as_str().unwrap()));
+    assert_eq!(postprocessing["input_folder"]["foreground_mean"]["Dice"], highest);
+    assert_eq!(postprocessing["postprocessed"]["foreground_mean"]["Dice"], best["result_on_crossval_post_pp"]);
+    assert!(best["result_on_crossval_post_pp"].as_f64().unwrap() >= highest);
+    check_the_commands_that_come_next(trial, best);
     let ensemble = trial.path("results").join(Balls::ISOTROPIC.name).join("ensembles").join(pair);
     let summary = read_json(&ensemble.join("summary.json"));
     assert_eq!(summary["foreground_mean"]["Dice"], results[pair]);
     assert_eq!(summary["metric_per_case"].as_array().unwrap().len(), 4);
     let table = succeed(&mut after_training(trial, &["find-best-configuration", "901", "--disable-ensembling"]));
     assert_eq!(table.lines().count(), 4, "{table}");
+}
+
+/// Of a pair, a bundle cannot be made, and that is said.
+fn check_the_commands_that_come_next(trial: &Trial, best: &Value) {
+    let folder = trial.path("results").join(Balls::ISOTROPIC.name);
+    let commands = fs::read_to_string(folder.join("inference_instructions.txt")).unwrap();
+    let models = best["selected_model_or_models"].as_array().unwrap();
+    assert_eq!(commands.contains("a bundle holds one configuration"), models.len() == 2, "{commands}");
+    let export = commands.lines().find(|line| line.starts_with("unnunet-train export")).unwrap();
+    assert!(export.contains(Balls::ISOTROPIC.name) && export.contains(" --folds 0,1 "), "{export}");
+    let file = Path::new(best["postprocessing_file"].as_str().unwrap());
+    let place = if models.len() == 2 { folder.join("ensembles") } else { folder };
+    assert_eq!(file.parent().unwrap().parent().unwrap(), place);
+    for command in ["unnunet bundle sign", "unnunet predict"] {
+        assert!(commands.contains(command), "{commands}");
+    }
 }

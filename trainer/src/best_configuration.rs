@@ -2,8 +2,9 @@
 //!
 //! Follows nnU-Net v2 `find_best_configuration.py`: every configuration is judged by the mean Dice over structures of its
 //! validation cases, every pair by that of the mean of their probabilities; of equals the first, which is the simpler,
-//! wins. Segmentations of a pair lie in `<results>/<data set>/ensembles/<name>`, named as nnU-Net names them. Departs
-//! from it by refusing to compare trainings whose cases are not the same.
+//! wins, and its postprocessing is determined by the same cases. Segmentations of a pair lie in
+//! `<results>/<data set>/ensembles/<name>`, named as nnU-Net names them. Departs from it by refusing to compare trainings
+//! whose cases are not the same.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,17 +13,19 @@ use std::path::{Path, PathBuf};
 use imaging::file::{self, FileError};
 use imaging::npz::{self, NpzError};
 use imaging::{Volume, atomic_file};
+use ndarray::Array3;
 use nnunet::dataset::CaseId;
 use nnunet::evaluation::summary::{CaseMetrics, Metrics, Summary, key};
 use nnunet::evaluation::surface::Tolerance;
 use nnunet::evaluation::{ShapeMismatch, overlaps};
 use nnunet::fold::Fold;
+use nnunet::postprocessing::PostprocessingFile;
 use nnunet::segmentation::segmentation;
 
 use crate::raw_dataset::RawDataset;
 use crate::trained::Trained;
-use crate::validation::results::Results;
-use crate::validation::{PROBABILITIES, ResultsError};
+use crate::validation::results::{POSTPROCESSING, Results};
+use crate::validation::{PROBABILITIES, ResultsError, postprocessing};
 use crate::workers;
 
 /// One configuration, or two that are averaged.
@@ -34,6 +37,15 @@ pub struct Candidate<'a> {
     pub models: Vec<&'a Trained>,
     /// How it did.
     pub summary: Summary,
+}
+
+/// What was found out about the postprocessing of a candidate.
+#[derive(Debug)]
+pub struct Postprocessed {
+    /// Content of the file.
+    pub file: PostprocessingFile,
+    /// Where it lies: in the folder of a training, from where an export takes it, or of a pair.
+    pub path: PathBuf,
 }
 
 impl Candidate<'_> {
@@ -105,6 +117,55 @@ impl Comparison<'_> {
         Ok(Candidate { name, models: vec![one, other], summary })
     }
 
+    /// Determines the postprocessing of a candidate and writes it; of a single one as `determine-postprocessing` does.
+    ///
+    /// # Errors
+    ///
+    /// [`BestError`] if a segmentation cannot be read again, or the file not be written.
+    pub fn postprocess(&self, candidate: &Candidate<'_>, ensembles: &Path) -> Result<Postprocessed, BestError> {
+        if let [trained] = candidate.models[..] {
+            let file = postprocessing::determine(trained, self.raw, self.folds)?.file;
+            return Ok(Postprocessed { file, path: trained.folder.join(POSTPROCESSING) });
+        }
+        let folder = ensembles.join(&candidate.name);
+        let trained = candidate.models[0];
+        let cases: Vec<&CaseId> = self.files(trained)?.into_keys().collect();
+        let file = PostprocessingFile::determine(&trained.labels, |steps| {
+            let of_cases = workers::map(&cases, |case| {
+                let path = folder.join(format!("{case}{}", trained.file_ending));
+                let mut prediction = file::read_labels(&path)?.voxels;
+                steps.apply(&mut prediction);
+                self.metrics(trained, case, &prediction, &path)
+            });
+            let of_cases = of_cases.into_iter().collect::<Result<_, BestError>>()?;
+            Ok::<_, BestError>(Summary::of(of_cases, &trained.labels, None))
+        })?;
+        let path = folder.join(POSTPROCESSING);
+        let text = serde_json::to_vec_pretty(&file).map_err(|source| BestError::Write { source: source.into() })?;
+        atomic_file::write(&path, &text).map_err(|source| BestError::Write { source })?;
+        Ok(Postprocessed { file, path })
+    }
+
+    /// Agreement of a segmentation with the reference of its case.
+    fn metrics(
+        &self,
+        trained: &Trained,
+        case: &CaseId,
+        prediction: &Array3<u8>,
+        path: &Path,
+    ) -> Result<CaseMetrics, BestError> {
+        let labels = &trained.labels;
+        let of_raw = self.raw.cases.get(case).ok_or_else(|| BestError::NoReference { case: case.clone() })?;
+        let reference = file::read_labels(&of_raw.labels)?;
+        let metrics = overlaps(&reference.voxels, prediction, labels)?;
+        let metrics = metrics.into_iter().map(|overlap| Metrics { overlap, surface: None });
+        Ok(CaseMetrics {
+            metrics: labels.structures.iter().map(key).zip(metrics).collect(),
+            prediction_file: path.display().to_string(),
+            reference_file: of_raw.labels.display().to_string(),
+        })
+    }
+
     fn average(
         &self,
         trained: &Trained,
@@ -123,14 +184,9 @@ impl Comparison<'_> {
         let mut mean = read(files[0])?;
         mean.zip_mut_with(&read(files[1])?, |mean, other| *mean = f32::midpoint(*mean, *other));
         let prediction = segmentation(&mean, labels);
-        let overlaps = overlaps(&reference.voxels, &prediction, labels)?;
+        let metrics = self.metrics(trained, case, &prediction, output)?;
         file::write_labels(output, &Volume { voxels: prediction, geometry: reference.geometry })?;
-        let metrics = overlaps.into_iter().map(|overlap| Metrics { overlap, surface: None });
-        Ok(CaseMetrics {
-            metrics: labels.structures.iter().map(key).zip(metrics).collect(),
-            prediction_file: output.display().to_string(),
-            reference_file: of_raw.labels.display().to_string(),
-        })
+        Ok(metrics)
     }
 
     fn cases<'t>(&self, trained: &'t Trained) -> Result<Vec<(Fold, &'t CaseId)>, BestError> {
@@ -150,8 +206,13 @@ impl Comparison<'_> {
 
 /// The first of the candidates with the highest mean Dice; `None` if no Dice is defined.
 pub fn best<'a, 't>(candidates: &'a [Candidate<'t>]) -> Option<&'a Candidate<'t>> {
+    best_of(candidates.iter())
+}
+
+/// As [`best`], of some of the candidates.
+pub fn best_of<'a, 't: 'a>(candidates: impl Iterator<Item = &'a Candidate<'t>>) -> Option<&'a Candidate<'t>> {
     let better = |best: &'a Candidate<'t>, next: &'a Candidate<'t>| if next.dice() > best.dice() { next } else { best };
-    candidates.iter().reduce(better).filter(|best| best.dice().is_some())
+    candidates.reduce(better).filter(|best| best.dice().is_some())
 }
 
 fn folder_name(trained: &Trained) -> String {

@@ -19,9 +19,7 @@ pub const FILE_NAME: &str = "splits_final.json";
 ///
 /// [`SplitsError`] naming the fold and the case at fault.
 pub fn read(path: &Path, cases: &BTreeSet<CaseId>) -> Result<Vec<Split>, SplitsError> {
-    let text = read_text(path)?;
-    let splits: Vec<Split> =
-        serde_json::from_str(&text).map_err(|source| SplitsError::Json { path: path.to_owned(), source })?;
+    let splits = parse(path)?;
     for (number, split) in splits.iter().enumerate() {
         let train: BTreeSet<_> = split.train.iter().collect();
         for case in split.train.iter().chain(&split.val) {
@@ -34,6 +32,20 @@ pub fn read(path: &Path, cases: &BTreeSet<CaseId>) -> Result<Vec<Split>, SplitsE
         }
     }
     Ok(splits)
+}
+
+/// The first case that validates a fold; `None` if there is none.
+///
+/// # Errors
+///
+/// [`SplitsError`] if the file holds no splits.
+pub fn first_validation_case(path: &Path, fold: Fold) -> Result<Option<CaseId>, SplitsError> {
+    let splits = parse(path)?;
+    Ok(splits.into_iter().nth(usize::from(fold.0)).and_then(|split| split.val.into_iter().next()))
+}
+
+fn parse(path: &Path) -> Result<Vec<Split>, SplitsError> {
+    serde_json::from_str(&read_text(path)?).map_err(|source| SplitsError::Json { path: path.to_owned(), source })
 }
 
 /// The first of these files that is there, checked; else splits made from the cases.

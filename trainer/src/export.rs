@@ -5,12 +5,11 @@
 //! bundle appears by rename when everything has succeeded. Same checkpoints, same request, same bytes.
 
 mod card;
-pub(crate) mod checkpoints;
 mod draft;
+mod envelope;
 mod error;
 mod findings;
-mod memory;
-pub(crate) mod run;
+mod measurement;
 mod sbom;
 mod source;
 
@@ -24,17 +23,24 @@ use tch::Device;
 
 pub use error::ExportError;
 pub use findings::Uncalibrated;
+pub use measurement::Measurement;
 
 use crate::checkpoint::CheckpointRecord;
 use crate::network::Network;
 use crate::onnx;
 use crate::probe::{Origin, Probe};
-use crate::weights::Weights;
+use crate::run_folder;
+use crate::weights::{WeightFormat, Weights};
+use envelope::Envelope;
 use findings::Findings;
+use measurement::Measured;
 use source::Source;
 
 /// The program that made a bundle, as provenance names it.
 const TRAINER: &str = concat!("unnunet-train ", env!("CARGO_PKG_VERSION"));
+
+/// How far the patch moves in prediction, as a fraction of it.
+const STEP: f64 = 0.5;
 
 /// What to export.
 #[derive(Debug, Clone)]
@@ -50,6 +56,10 @@ pub struct Request {
     pub folds: Vec<Fold>,
     /// Most members of each fold; `None` for all.
     pub max_members: Option<NonZeroUsize>,
+    /// How weights are stored.
+    pub weights: WeightFormat,
+    /// Whether the model card says what was measured, by which no two bundles are the same.
+    pub measurement: Measurement,
     /// How the bundle presents itself.
     pub identity: Identity,
     /// The file to write.
@@ -128,7 +138,7 @@ struct Exported {
 /// [`ExportError`] naming the file, the member or the parameter at fault. Nothing is left behind then.
 pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Summary, ExportError> {
     let source = Source::read(request)?;
-    let members = checkpoints::members(&request.run_folder, &source.runs, request.max_members)?;
+    let members = run_folder::members(&request.run_folder, &source.runs, request.max_members)?;
     let (origin, image) = source.probe_case(request, members[0].fold)?;
     let patch = &source.configuration.patch_size;
     let mut probe = Probe::new(&image.view(), patch, source.network.n_outputs);
@@ -137,33 +147,38 @@ pub fn export(request: &Request, progress: &mut dyn FnMut(Progress<'_>)) -> Resu
 
     let staging = staging_folder(&request.output)?;
     let mut exported = Vec::with_capacity(members.len());
+    let mut measured = None;
     for &member in &members {
-        let (record, weights) = checkpoints::load(&request.run_folder, member)?;
-        exported.push(export_member(record, &weights, &source, &mut probe, staging.path())?);
+        let (record, weights) = run_folder::load(&request.run_folder, member)?;
+        let rounded = weights.check(&source.network).and_then(|()| weights.rounded(request.weights));
+        let weights = rounded.map_err(|source| ExportError::Weights { member, source })?;
+        let network = Network::new(&source.network, &weights, Device::Cpu)?;
+        if request.measurement == Measurement::Take && measured.is_none() {
+            measured = Some(Measured::take(&probe, &network)?);
+        }
+        probe.run(&member.to_string(), &network)?;
+        exported.push(export_member(record, (&weights, request.weights), &source, staging.path())?);
         progress(Progress::Member { member });
     }
     progress(Progress::Packing);
     let findings = Findings::read(&request.run_folder, &source.labels, &exported)?;
-    let manifest_sha256 = pack(request, &source, (probe, &origin), (&exported, &findings))?;
+    let needs = (Envelope::new(&source, &exported), measured);
+    let manifest_sha256 = pack(request, &source, (probe, &origin), (&exported, &findings, needs))?;
     Ok(Summary { manifest_sha256, members, probe: origin, uncalibrated: findings.calibration.err() })
 }
 
 fn export_member(
     record: CheckpointRecord,
-    weights: &Weights,
+    (weights, format): (&Weights, WeightFormat),
     source: &Source,
-    probe: &mut Probe,
     staging: &Path,
 ) -> Result<Exported, ExportError> {
     let member = Member { fold: record.fold, epoch: record.epoch };
-    weights.check(&source.network).map_err(|source| ExportError::Weights { member, source })?;
-    let onnx = onnx::export(&source.network, weights, &source.configuration.patch_size)
+    let onnx = onnx::export(&source.network, weights, &source.configuration.patch_size, format)
         .map_err(|source| ExportError::Onnx { member, source })?;
     let model = EntryPath::new(format!("models/{member}.onnx"))?;
     let staged = staging.join(format!("{}.onnx", member.to_string().replace('/', "-")));
     fs_err::write(&staged, &onnx).map_err(|source| ExportError::Stage { source })?;
-    let network = Network::new(&source.network, weights, Device::Cpu)?;
-    probe.run(&member.to_string(), &network)?;
     Ok(Exported { member, record, model, staged, onnx_sha256: Digest::of(&onnx), n_bytes: onnx.len() })
 }
 
@@ -171,14 +186,15 @@ fn pack(
     request: &Request,
     source: &Source,
     (probe, origin): (Probe, &Origin),
-    (members, findings): (&[Exported], &Findings),
+    (members, findings, needs): (&[Exported], &Findings, (Envelope, Option<Measured>)),
 ) -> Result<Digest, ExportError> {
     let identity = &request.identity;
-    let mut builder = BundleBuilder::new(draft::draft(identity, source, members, &findings.steps)?);
+    let draft = draft::draft(request, source, members, (&findings.steps, needs.0))?;
+    let mut builder = BundleBuilder::new(draft);
     for exported in members {
         builder.add_file(exported.model.clone(), Role::Onnx, exported.staged.clone())?;
     }
-    let pipeline = source.pipeline(probe.stride(), findings.temperature());
+    let pipeline = source.pipeline(probe.stride(), findings.temperature);
     let (input, expected) = probe.into_files()?;
     for (path, role, content) in [
         (draft::PLANS, Role::Config, source.plans_text.clone().into_bytes()),
@@ -187,7 +203,7 @@ fn pack(
         (
             draft::MODEL_CARD,
             Role::Document,
-            card::model_card(identity, source, (members, findings), origin).into_bytes(),
+            card::model_card(request, source, (members, findings), (origin, needs)).into_bytes(),
         ),
         (draft::LICENSE, Role::Document, identity.license.clone().into_bytes()),
         (draft::SBOM, Role::Sbom, sbom::bill_of_materials(identity, source, members)),

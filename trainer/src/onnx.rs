@@ -4,6 +4,10 @@
 //! seven operators, so the file is put together here: opset 17, one input `image` and one output `logits`, both
 //! `[batch, channel, (z,) y, x]` with a free batch axis and the patch as the other extents. The same network and
 //! weights give the same bytes: no times, no paths, sorted initializers, stable names.
+//!
+//! Kernels of half precision are cast to single precision where they enter, so that every provider computes as it does
+//! with single precision; a runtime folds the cast of a constant when it loads the file. A graph that computes in half
+//! precision is not written: whether that is faster or fails is the provider's, which may choose it by itself.
 
 mod graph;
 mod message;
@@ -13,7 +17,7 @@ mod tests;
 use nnunet::topology::{EncoderBlock, UNet};
 use prost::Message;
 
-use crate::weights::{Weights, WeightsError};
+use crate::weights::{WeightFormat, Weights, WeightsError};
 
 /// `ir_version` of every file.
 pub const IR_VERSION: u32 = 8;
@@ -29,8 +33,9 @@ const OUTPUT: &str = "logits";
 const MAX_BYTES: usize = 0x7fff_ffff;
 
 /// Every operator that the file of `network` uses, sorted.
-pub fn operators(network: &UNet) -> Vec<&'static str> {
+pub fn operators(network: &UNet, format: WeightFormat) -> Vec<&'static str> {
     let mut operators = OPERATORS.to_vec();
+    operators.extend((format == WeightFormat::F16).then_some("Cast"));
     for block in network.encoder.iter().flatten() {
         if let EncoderBlock::Residual(block) = block {
             operators.push("Add");
@@ -42,13 +47,13 @@ pub fn operators(network: &UNet) -> Vec<&'static str> {
     operators
 }
 
-/// Writes `network` with `weights` for patches of extent `patch`, `[(z,) y, x]`.
+/// Writes `network` with `weights`, [rounded](Weights::rounded) to `format`, for patches of extent `patch`, `[(z,) y, x]`.
 ///
 /// # Errors
 ///
 /// [`OnnxError::Weights`] if the weights are not those of the network or not finite, [`OnnxError::Patch`] if the
 /// network cannot halve the patch, [`OnnxError::Size`] if the file would pass 2 GiB.
-pub fn export(network: &UNet, weights: &Weights, patch: &[usize]) -> Result<Vec<u8>, OnnxError> {
+pub fn export(network: &UNet, weights: &Weights, patch: &[usize], format: WeightFormat) -> Result<Vec<u8>, OnnxError> {
     weights.check(network)?;
     let total_stride = network.total_stride();
     let fits = |(extent, stride): (&usize, &usize)| *extent > 0 && extent % stride == 0;
@@ -59,7 +64,7 @@ pub fn export(network: &UNet, weights: &Weights, patch: &[usize]) -> Result<Vec<
         ir_version: Some(IR_VERSION.into()),
         producer_name: Some("unnunet-train".into()),
         producer_version: Some(env!("CARGO_PKG_VERSION").into()),
-        graph: Some(graph::build(network, weights, patch)),
+        graph: Some(graph::build(network, (weights, format), patch)),
         opset_import: vec![message::OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET.into()) }],
     })
 }

@@ -80,10 +80,7 @@ impl Probe {
     ///
     /// Never: the patch lies in memory, so that its extents are small.
     pub fn run(&mut self, member: &str, network: &Network) -> Result<(), ProbeError> {
-        let extent = |&extent| i64::try_from(extent).expect("a tensor in memory has extents below 2^63");
-        let shape: Vec<i64> = [1].into_iter().chain(self.patch.shape.iter().map(extent)).collect();
-        let batch = Tensor::f_from_slice(&self.patch.values)?.f_reshape(shape)?.f_to(network.device())?;
-        let logits = network.logits(&batch)?.f_to(tch::Device::Cpu)?.f_contiguous()?.f_flatten(0, -1)?;
+        let logits = self.logits(network)?;
         let mut values = vec![0.0_f32; logits.numel()];
         logits.f_copy_data(&mut values, logits.numel())?;
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
@@ -92,6 +89,14 @@ impl Probe {
         let kept: Vec<f32> = values.into_iter().step_by(self.stride).collect();
         self.expected.insert(member, weights::Tensor { shape: vec![kept.len()], values: kept })?;
         Ok(())
+    }
+
+    /// All logits of the patch, in C order.
+    pub(crate) fn logits(&self, network: &Network) -> Result<Tensor, ProbeError> {
+        let extent = |&extent| i64::try_from(extent).expect("a tensor in memory has extents below 2^63");
+        let shape: Vec<i64> = [1].into_iter().chain(self.patch.shape.iter().map(extent)).collect();
+        let batch = Tensor::f_from_slice(&self.patch.values)?.f_reshape(shape)?.f_to(network.device())?;
+        Ok(network.logits(&batch)?.f_to(tch::Device::Cpu)?.f_contiguous()?.f_flatten(0, -1)?)
     }
 
     /// Content of `selftest/input.bin` and `selftest/expected.bin`.

@@ -17,6 +17,8 @@ pub enum Purpose {
     Training,
     /// A validation patch.
     Validation,
+    /// Voxels of a case that a temperature is fitted to; the index is the case's in its split.
+    Temperature,
 }
 
 /// Key of one stream.
@@ -46,6 +48,7 @@ impl Stream {
             Purpose::Weights => 0,
             Purpose::Training => 1,
             Purpose::Validation => 2,
+            Purpose::Temperature => 3,
         };
         key[12..16].copy_from_slice(&self.epoch.to_le_bytes());
         key[16..20].copy_from_slice(&self.iteration.to_le_bytes());

@@ -1,19 +1,20 @@
 //! A training as its folder describes it: plans, data set, topology, and how every fold was trained.
 //!
 //! `<results>/<data set>/UnnunetTrainer__<plans>__<configuration>` holds `plans.json`, `dataset.json` and a `run.json`
-//! per fold; all of them must speak of the same plans and configuration.
+//! per fold; all of them must speak of the same plans and configuration. An imported fold has no record of its split, which
+//! then comes from nnU-Net's own `splits_final.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use nnunet::dataset::{DatasetError, DatasetJson, LabelSet};
-use nnunet::fold::{Fold, Member};
+use nnunet::dataset::{CaseId, DatasetError, DatasetJson, LabelSet};
+use nnunet::fold::{Fold, Member, Split};
 use nnunet::plans::{Configuration, ConfigurationName, Plans, PlansError};
 use nnunet::topology::{TopologyError, UNet};
 
-use crate::export::run::Run;
-use crate::export::{ExportError, checkpoints};
+use crate::cross_validation::{self, SplitsError};
 use crate::raw_dataset::{RawDatasetError, read_text};
+use crate::run_folder::{self, Run, RunFolderError};
 use crate::run_record::{RunRecord, RunRecordError};
 
 /// Everything about a training but its weights.
@@ -33,17 +34,35 @@ pub struct Trained {
     pub labels: LabelSet,
     /// The network.
     pub network: UNet,
-    /// Settings of each fold's training.
-    pub runs: BTreeMap<Fold, RunRecord>,
+    /// What every fold left out and how it mirrored.
+    pub runs: BTreeMap<Fold, FoldRun>,
+}
+
+/// What a validation must know of a fold's training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoldRun {
+    /// Its cases.
+    pub split: Split,
+    /// Axes along which it mirrored.
+    pub mirror_axes: Vec<usize>,
+}
+
+/// Where the split of an imported fold comes from.
+#[derive(Debug)]
+pub struct SplitSource<'a> {
+    /// `splits_final.json` of the preprocessed data set, if that is known.
+    pub file: Option<&'a Path>,
+    /// All cases of the data set.
+    pub cases: &'a BTreeSet<CaseId>,
 }
 
 impl Trained {
-    /// Reads the description of a training in `folder`.
+    /// Reads the description of a training in `folder`; `splits` serves imported folds.
     ///
     /// # Errors
     ///
     /// [`TrainedError`] naming the file at fault.
-    pub fn read(folder: &Path, name: ConfigurationName) -> Result<Self, TrainedError> {
+    pub fn read(folder: &Path, name: ConfigurationName, splits: &SplitSource<'_>) -> Result<Self, TrainedError> {
         let path = folder.join("plans.json");
         let refuse = |source| TrainedError::Plans { path: path.clone(), source };
         let plans = Plans::parse(&read_text(&path)?).map_err(refuse)?;
@@ -54,15 +73,20 @@ impl Trained {
         let (n_channels, labels) = (dataset.channels().map_err(refuse)?.len(), dataset.structures().map_err(refuse)?);
         let n_channels = configuration.n_input_channels(n_channels, &labels);
         let network = UNet::new(&configuration, n_channels, labels.n_outputs())?;
-        let ours = |(fold, run)| match run {
-            Run::Trained(run, _) => Ok((fold, *run)),
-            Run::Imported(_) => Err(TrainedError::Imported { fold, folder: folder.to_owned() }),
-        };
-        let runs = checkpoints::runs(folder, &[])?.into_iter().map(ours).collect::<Result<BTreeMap<_, _>, _>>()?;
+        let runs = run_folder::runs(folder, &[])?;
         let expected = RunRecord::digest(&plans)?;
-        if let Some((&fold, _)) = runs.iter().find(|(_, run)| run.plans != expected || run.configuration != name) {
+        if let Some((&fold, _)) = runs.iter().find(|(_, run)| !run.is_of(expected, &name)) {
             return Err(TrainedError::OtherPlans { fold, folder: folder.to_owned() });
         }
+        let of_fold = |(fold, run): (Fold, Run)| {
+            let mirror_axes = run.mirror_axes(network.n_axes);
+            let split = match run {
+                Run::Trained(run, _) => run.split,
+                Run::Imported(_) => splits.of(fold, folder)?,
+            };
+            Ok((fold, FoldRun { split, mirror_axes }))
+        };
+        let runs = runs.into_iter().map(of_fold).collect::<Result<BTreeMap<_, _>, TrainedError>>()?;
         let (folder, file_ending) = (folder.to_owned(), dataset.file_ending);
         Ok(Self { folder, plans, name, configuration, file_ending, labels, network, runs })
     }
@@ -74,12 +98,12 @@ impl Trained {
         self.folder.with_file_name(format!("{prefix}{configuration}"))
     }
 
-    /// How a fold was trained.
+    /// What a fold left out.
     ///
     /// # Errors
     ///
     /// [`TrainedError::NoFold`] if it was not.
-    pub fn run(&self, fold: Fold) -> Result<&RunRecord, TrainedError> {
+    pub fn run(&self, fold: Fold) -> Result<&FoldRun, TrainedError> {
         let available = || self.runs.keys().copied().collect();
         self.runs.get(&fold).ok_or_else(|| TrainedError::NoFold { fold, available: available() })
     }
@@ -91,13 +115,21 @@ impl Trained {
     /// [`TrainedError::NoFold`], or [`TrainedError::Checkpoints`] if the training is not finished.
     pub fn members(&self, fold: Fold) -> Result<Vec<Member>, TrainedError> {
         self.run(fold)?;
-        let only = checkpoints::runs(&self.folder, &[fold])?;
-        Ok(checkpoints::members(&self.folder, &only, None)?)
+        let only = run_folder::runs(&self.folder, &[fold])?;
+        Ok(run_folder::members(&self.folder, &only, None)?)
     }
 
     /// Where a fold's validation lies.
     pub fn validation_folder(&self, fold: Fold) -> PathBuf {
         self.folder.join(fold.to_string()).join("validation")
+    }
+}
+
+impl SplitSource<'_> {
+    fn of(&self, fold: Fold, folder: &Path) -> Result<Split, TrainedError> {
+        let file = self.file.ok_or_else(|| TrainedError::Imported { fold, folder: folder.to_owned() })?;
+        let splits = cross_validation::read(file, self.cases)?;
+        Ok(cross_validation::of_fold(&splits, fold)?.clone())
     }
 }
 
@@ -109,7 +141,7 @@ pub enum TrainedError {
     #[error("the checkpoints of the training cannot be used")]
     Checkpoints {
         /// Which, and why.
-        source: Box<ExportError>,
+        source: Box<RunFolderError>,
     },
     /// The description of the data set breaks a rule.
     #[error("`{}` cannot be used", path.display())]
@@ -120,7 +152,10 @@ pub enum TrainedError {
         source: DatasetError,
     },
     /// A fold was imported, and nothing says which cases took no part in its training.
-    #[error("{fold} in `{}` was imported: which cases validate it is not known", folder.display())]
+    #[error(
+        "{fold} in `{}` was imported: `--preprocessed` must name the folder whose `splits_final.json` says which cases \
+         validate it", folder.display()
+    )]
     Imported {
         /// The fold.
         fold: Fold,
@@ -165,6 +200,13 @@ pub enum TrainedError {
         #[from]
         source: RunRecordError,
     },
+    /// The splits do not say which cases validate an imported fold.
+    #[error("which cases validate an imported fold is not known")]
+    Splits {
+        /// Why.
+        #[from]
+        source: SplitsError,
+    },
     /// The architecture is unknown.
     #[error("the network of the plans cannot be built")]
     Topology {
@@ -174,8 +216,8 @@ pub enum TrainedError {
     },
 }
 
-impl From<ExportError> for TrainedError {
-    fn from(source: ExportError) -> Self {
+impl From<RunFolderError> for TrainedError {
+    fn from(source: RunFolderError) -> Self {
         Self::Checkpoints { source: Box::new(source) }
     }
 }

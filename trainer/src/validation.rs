@@ -8,13 +8,18 @@
 //! case for the next, and the second sees it. Segmentations lie in `fold_<f>/validation` as nnU-Net's do, what is
 //! known about them in `fold_<f>/validation/scores/<case>.json`, which is written last: where it is, and was made by the
 //! same members, a case is not predicted again.
+//!
+//! Logits are divided by a temperature that [`temperature`] fits beforehand: scores and Dice of one temperature say nothing
+//! of another, and so it must be known before the first score.
 
 mod error;
 mod members;
+pub mod postprocessing;
 mod record;
 pub mod results;
 pub mod scores;
 mod stages;
+pub mod temperature;
 
 use std::path::PathBuf;
 
@@ -24,7 +29,7 @@ use imaging::{Geometry, Volume, npz};
 use nnunet::dataset::CaseId;
 use nnunet::fold::Fold;
 use nnunet::mirroring::Mirroring;
-use nnunet::preprocess::preprocess;
+use nnunet::preprocess::{Preprocessed, preprocess};
 use nnunet::restore::{self, OutputHead};
 use nnunet::sliding_window::SlidingWindow;
 use nnunet::uncertainty::{Contours, Ensemble, UncertaintyMethod, slicing_axis};
@@ -33,7 +38,7 @@ use tch::Device;
 pub use error::{ResultsError, ValidationError};
 pub use record::{CaseScores, MemberFacts, MethodScores};
 
-use crate::raw_dataset::RawDataset;
+use crate::raw_dataset::{RawCase, RawDataset};
 use crate::stage_predictions::Predictor;
 use crate::trained::Trained;
 use members::Members;
@@ -50,15 +55,12 @@ pub struct Validator<'a> {
     trained: &'a Trained,
     raw: &'a RawDataset,
     options: Options,
-    window: SlidingWindow,
     stages: Stages,
 }
 
 /// What a user may choose.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Divides the logits before softmax.
-    pub temperature: f32,
     /// Where networks run.
     pub device: Device,
     /// What is left of the probabilities.
@@ -100,18 +102,8 @@ impl<'a> Validator<'a> {
     /// # Errors
     ///
     /// [`ValidationError::Trained`] if the plans name a next stage that they have not.
-    ///
-    /// # Panics
-    ///
-    /// Never: the step is a constant, and a network's axes are those of its patch.
     pub fn new(trained: &'a Trained, raw: &'a RawDataset, options: Options) -> Result<Self, ValidationError> {
-        let n_axes = trained.network.n_axes;
-        let axes: Vec<usize> = (0..n_axes).collect();
-        let mirroring = Mirroring::along(&axes, n_axes).expect("all axes of a network are its own");
-        let patch = trained.configuration.patch_zyx();
-        let window = SlidingWindow::new(patch, trained.labels.n_outputs(), STEP, &mirroring);
-        let (window, stages) = (window.expect("half a patch is a step"), Stages::of(trained)?);
-        Ok(Self { trained, raw, options, window, stages })
+        Ok(Self { trained, raw, options, stages: Stages::of(trained)? })
     }
 
     /// Makes a fold ready.
@@ -119,12 +111,20 @@ impl<'a> Validator<'a> {
     /// # Errors
     ///
     /// [`ValidationError`] if the fold was not trained to its end, or its folder cannot be made.
+    ///
+    /// # Panics
+    ///
+    /// Never: the step is a constant.
     pub fn fold(&self, fold: Fold) -> Result<FoldValidator<'_>, ValidationError> {
         let members = Members::new(self.trained, fold, self.options.device)?;
         let folder = self.trained.validation_folder(fold);
         record::make_folder(&folder)?;
-        let cases = &self.trained.run(fold)?.split.val;
-        Ok(FoldValidator { validator: self, folder, members, cases })
+        let run = self.trained.run(fold)?;
+        let mirroring = Mirroring::along(&run.mirror_axes, self.trained.network.n_axes)?;
+        let patch = self.trained.configuration.patch_zyx();
+        let window = SlidingWindow::new(patch, self.trained.labels.n_outputs(), STEP, &mirroring);
+        let window = window.expect("half a patch is a step");
+        Ok(FoldValidator { validator: self, fold, folder, members, window, cases: &run.split.val })
     }
 }
 
@@ -132,9 +132,20 @@ impl<'a> Validator<'a> {
 #[derive(Debug)]
 pub struct FoldValidator<'a> {
     validator: &'a Validator<'a>,
+    fold: Fold,
     folder: PathBuf,
     members: Members<'a>,
+    window: SlidingWindow,
     cases: &'a [CaseId],
+}
+
+/// A case as the networks see it.
+struct Prepared {
+    /// Of the raw image.
+    geometry: Geometry,
+    preprocessed: Preprocessed,
+    /// Digest of the previous stage's segmentation, in a cascade.
+    previous: Option<Digest>,
 }
 
 impl<'a> FoldValidator<'a> {
@@ -148,27 +159,32 @@ impl<'a> FoldValidator<'a> {
         self.members.facts().len()
     }
 
-    /// Predicts a case, unless that is done; `on_member` is called after every member.
+    /// Names and weights of the members.
+    pub fn members(&self) -> &[MemberFacts] {
+        self.members.facts()
+    }
+
+    /// Predicts a case at a temperature, unless that is done; `on_member` is called after every member.
     ///
     /// # Errors
     ///
     /// [`ValidationError`] naming what is missing or fails; the case is not done then.
-    pub fn case(&mut self, case: &CaseId, on_member: &mut dyn FnMut()) -> Result<Validated, ValidationError> {
-        if self.is_done(case) {
+    pub fn case(
+        &mut self,
+        case: &CaseId,
+        temperature: f32,
+        on_member: &mut dyn FnMut(),
+    ) -> Result<Validated, ValidationError> {
+        if self.is_done(case, temperature) {
             return Ok(Validated::Already);
         }
-        let Validator { trained, raw, stages, .. } = self.validator;
-        let files = raw.cases.get(case).ok_or_else(|| ValidationError::NoCase { folder: raw.folder.clone() })?;
-        let image = file::read_image(&files.channels)?;
-        let geometry = image.geometry.clone();
-        let mut preprocessed = preprocess(image, None, &trained.plans, &trained.configuration)?;
-        let previous = stages.append_previous(case, &mut preprocessed.image, &trained.labels)?;
+        let Validator { trained, stages, .. } = self.validator;
+        let Prepared { geometry, preprocessed, previous } = self.prepare(case)?;
         let mut next = stages.start_next(&preprocessed.properties)?;
         let head = OutputHead::of(&trained.labels);
-        let temperature = self.validator.options.temperature;
         let mut ensemble: Option<Ensemble> = None;
         for index in 0..self.n_members() {
-            let logits = self.members.logits(index, &self.validator.window, &preprocessed.image)?;
+            let logits = self.members.logits(index, &self.window, &preprocessed.image)?;
             let (properties, configuration) = (&preprocessed.properties, &trained.configuration);
             for mean in &mut next {
                 let to = (properties, mean.shape());
@@ -183,35 +199,52 @@ impl<'a> FoldValidator<'a> {
             on_member();
         }
         let ensemble = ensemble.ok_or(ValidationError::NoMember)?;
-        stages.write_next(case, &next, &trained.labels, self.predictor())?;
-        self.write(case, &ensemble, previous, geometry)?;
+        let by = self.predictor(temperature);
+        stages.write_next(case, &next, &trained.labels, by)?;
+        self.write(case, (by, previous), &ensemble, geometry)?;
         Ok(Validated::Anew)
+    }
+
+    /// What the networks see of a case: in a cascade, the previous stage's segmentation behind the image.
+    fn prepare(&self, case: &CaseId) -> Result<Prepared, ValidationError> {
+        let Validator { trained, stages, .. } = self.validator;
+        let image = file::read_image(&self.files(case)?.channels)?;
+        let geometry = image.geometry.clone();
+        let mut preprocessed = preprocess(image, None, &trained.plans, &trained.configuration)?;
+        let previous = stages.append_previous(case, &mut preprocessed.image, &trained.labels)?;
+        Ok(Prepared { geometry, preprocessed, previous })
+    }
+
+    fn files(&self, case: &CaseId) -> Result<&'a RawCase, ValidationError> {
+        let raw = self.validator.raw;
+        raw.cases.get(case).ok_or_else(|| ValidationError::NoCase { folder: raw.folder.clone() })
     }
 
     fn prediction(&self, case: &CaseId) -> PathBuf {
         self.folder.join(format!("{case}{}", self.validator.trained.file_ending))
     }
 
-    fn predictor(&self) -> Predictor<'_> {
-        Predictor { members: self.members.facts(), temperature: self.validator.options.temperature }
+    fn predictor(&self, temperature: f32) -> Predictor<'_> {
+        Predictor { members: self.members.facts(), temperature }
     }
 
-    fn is_done(&self, case: &CaseId) -> bool {
+    fn is_done(&self, case: &CaseId, temperature: f32) -> bool {
         let Validator { options, stages, .. } = self.validator;
+        let by = self.predictor(temperature);
         let npz = self.folder.join(format!("{case}.npz"));
         options.done == DoneCases::Keep
             && self.prediction(case).is_file()
             && (options.probabilities == Probabilities::Drop || npz.is_file())
-            && stages.have_next(case, self.predictor())
+            && stages.have_next(case, by)
             && CaseScores::read(&self.folder, case)
-                .is_ok_and(|scores| scores.are_of(self.predictor(), stages.previous_digest(case)))
+                .is_ok_and(|scores| scores.are_of(by, stages.previous_digest(case)))
     }
 
     fn write(
         &self,
         case: &CaseId,
+        (by, previous): (Predictor<'_>, Option<Digest>),
         ensemble: &Ensemble,
-        previous: Option<Digest>,
         geometry: Geometry,
     ) -> Result<(), ValidationError> {
         let Validator { trained, options, .. } = self.validator;
@@ -224,6 +257,6 @@ impl<'a> FoldValidator<'a> {
             npz::write(&path, PROBABILITIES, &ensemble.mean()).map_err(|source| ValidationError::Write { source })?;
         }
         file::write_labels(&self.prediction(case), &Volume { voxels: segmentation, geometry })?;
-        CaseScores::new(case, self.predictor(), previous, scores.into()).write(&self.folder)
+        CaseScores::new(case, by, previous, scores.into()).write(&self.folder)
     }
 }

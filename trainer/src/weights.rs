@@ -5,6 +5,7 @@
 //! of bounded size, name every tensor once, and hold nothing but `f32`.
 
 mod error;
+pub(crate) mod half;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,6 +20,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 pub use error::{FormatError, WeightsError};
+pub use half::WeightFormat;
 
 use imaging::atomic_file;
 

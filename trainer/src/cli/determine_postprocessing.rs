@@ -1,16 +1,13 @@
 //! `unnunet-train determine-postprocessing`: whether keeping the largest component helps, by the validation.
 
 use nnunet::dataset::LabelSet;
-use nnunet::evaluation::surface::Tolerance;
-use nnunet::postprocessing::PostprocessingFile;
+use nnunet::postprocessing::{PostprocessingFile, Step};
 use serde_json::json;
 
 use crate::cli::training_args::TrainingArgs;
 use crate::cli::validate::print_calibration;
 use crate::cli::{Outcome, output};
-use crate::raw_dataset::RawDataset;
-use crate::trained::Trained;
-use crate::validation::results::{Results, read_calibration};
+use crate::validation::postprocessing::{Determined, determine};
 
 /// Finds out by the validation of which structures only the largest component should be kept.
 #[derive(Debug, clap::Args)]
@@ -37,45 +34,35 @@ pub struct Args {
 /// If the training was not validated, or a case of it cannot be compared: a decision rests on all of them.
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (raw, trained) = args.training.open()?;
-    let file = read(&trained, &raw)?.determine_postprocessing(&raw)?;
-    // With the new file in its place, Dice is what it is after postprocessing.
-    let results = read(&trained, &raw)?;
-    results.write_scores()?;
+    let Determined { file, calibration } = determine(&trained, &raw, &[])?;
     if args.json {
         output::line(json!(file));
-    } else {
-        print(&file, &trained.labels);
+        return Ok(Outcome::Done);
     }
-    if let Some(before) = read_calibration(&trained)? {
-        let fitted = results.write_calibration(before.promise)?;
-        if !args.json {
-            print_calibration(&fitted);
-        }
+    for line in summary(&file, &trained.labels) {
+        output::line(line);
+    }
+    if let Some(calibration) = calibration {
+        print_calibration(&calibration);
     }
     Ok(Outcome::Done)
 }
 
-fn read<'a>(trained: &'a Trained, raw: &RawDataset) -> anyhow::Result<Results<'a>> {
-    let mut results = Results::read(trained, raw, Tolerance::default())?;
-    match results.failures.pop() {
-        Some((_, case, error)) => Err(anyhow::Error::new(error).context(format!("case `{case}` cannot be compared"))),
-        None => Ok(results),
-    }
-}
-
-fn print(file: &PostprocessingFile, labels: &LabelSet) {
+/// What was found out, for people.
+pub(super) fn summary(file: &PostprocessingFile, labels: &LabelSet) -> Vec<String> {
     let dice = |dice: Option<f64>| dice.map_or("undefined".to_owned(), |dice| format!("{dice:.4}"));
     let (before, after) = (file.input_folder.foreground_mean.dice, file.postprocessed.foreground_mean.dice);
     let postprocessing = file.postprocessing();
     if postprocessing.is_empty() {
-        output::line(format_args!("keeping the largest component helps nowhere: mean Dice {}", dice(before)));
-        return;
+        return vec![format!("keeping the largest component helps nowhere: mean Dice {}", dice(before))];
     }
-    for step in postprocessing.steps() {
+    let line = |step: &Step| {
         let of_step = step.labels();
         let structure = labels.structures.iter().find(|structure| structure.values == of_step);
         let name = structure.map_or("all foreground", |structure| structure.name.as_str());
-        output::line(format_args!("keep the largest component of {name}"));
-    }
-    output::line(format_args!("mean Dice {} before, {} after", dice(before), dice(after)));
+        format!("keep the largest component of {name}")
+    };
+    let mut lines: Vec<_> = postprocessing.steps().iter().map(line).collect();
+    lines.push(format!("mean Dice {} before, {} after", dice(before), dice(after)));
+    lines
 }

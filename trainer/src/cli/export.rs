@@ -11,9 +11,10 @@ use nnunet::fold::Fold;
 use nnunet::plans::ConfigurationName;
 
 use crate::cli::{Outcome, folders, output};
-use crate::export::{Identity, Progress, Request, Summary, export};
+use crate::export::{Identity, Measurement, Progress, Request, Summary, export};
+use crate::weights::WeightFormat;
 
-/// Makes reproducible builds: seconds since 1970 to be written instead of now.
+/// Makes reproducible builds: seconds since 1970 to be written instead of now, and nothing that is measured.
 const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 /// Terms where none are given.
 const NO_LICENSE: &str = "No terms of use were given when this bundle was made; ask its maker before you use it.\n";
@@ -26,7 +27,7 @@ pub struct Args {
     dataset: String,
     /// Configuration, such as `2d` or `3d_fullres`.
     configuration: String,
-    /// Folder of the preprocessed data sets, from which the probe case is taken; an imported run needs none.
+    /// Folder of the preprocessed data sets, from which the probe case is taken; an imported run can do without.
     #[arg(long, env = "nnUNet_preprocessed", value_name = "DIR")]
     preprocessed: Option<PathBuf>,
     /// Folder of the trainings.
@@ -59,9 +60,29 @@ pub struct Args {
     /// Folds to export; all that were trained if not given.
     #[arg(long, value_delimiter = ',', value_name = "FOLD,…")]
     folds: Vec<u16>,
+    /// How kernels are stored: `f16` makes bundles of half the size; all providers compute as with `f32`.
+    #[arg(long, value_enum, default_value = "f32")]
+    weights: WeightsName,
     /// Most members of each fold, spread evenly over its checkpoints.
     #[arg(long, value_name = "N")]
     members: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum WeightsName {
+    /// Single precision, as trained.
+    F32,
+    /// Half precision, for kernels.
+    F16,
+}
+
+impl From<WeightsName> for WeightFormat {
+    fn from(name: WeightsName) -> Self {
+        match name {
+            WeightsName::F32 => Self::F32,
+            WeightsName::F16 => Self::F16,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -141,12 +162,15 @@ fn request(args: &Args) -> anyhow::Result<Request> {
         Some(title) => title.clone(),
         None => Text::new(format!("{name} {configuration}"))?,
     };
+    let reproducible = std::env::var_os(SOURCE_DATE_EPOCH).is_some();
     Ok(Request {
         dataset_folder,
         run_folder,
         configuration,
         folds: args.folds.iter().copied().map(Fold).collect(),
         max_members: args.members,
+        weights: args.weights.into(),
+        measurement: if reproducible { Measurement::Leave } else { Measurement::Take },
         identity: Identity {
             id: args.id.clone(),
             version: args.model_version.clone(),

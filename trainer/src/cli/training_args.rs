@@ -6,15 +6,19 @@ use anyhow::Context as _;
 use nnunet::plans::ConfigurationName;
 
 use crate::cli::folders;
+use crate::cross_validation;
 use crate::raw_dataset::RawDataset;
-use crate::trained::Trained;
+use crate::trained::{SplitSource, Trained};
 
 /// Where raw data sets and trainings lie, and the name of the plans.
 #[derive(Debug, Clone, clap::Args)]
 pub struct RootArgs {
     /// Folder of the raw data sets.
     #[arg(long, env = "nnUNet_raw", value_name = "DIR")]
-    raw: PathBuf,
+    pub raw: PathBuf,
+    /// Folder of the preprocessed data sets, whose `splits_final.json` imported folds need.
+    #[arg(long, env = "nnUNet_preprocessed", value_name = "DIR")]
+    pub preprocessed: Option<PathBuf>,
     /// Folder of the trainings.
     #[arg(long, env = "nnUNet_results", value_name = "DIR")]
     pub results: PathBuf,
@@ -40,10 +44,14 @@ impl RootArgs {
     /// # Errors
     ///
     /// If there is no such training.
-    pub fn trained(&self, dataset: &str, configuration: &str) -> anyhow::Result<Trained> {
+    pub fn trained(&self, dataset: &str, configuration: &str, raw: &RawDataset) -> anyhow::Result<Trained> {
         let name = ConfigurationName(configuration.to_owned());
         let folder = folders::run(&self.results, dataset, &self.plans, &name);
-        Trained::read(&folder, name).with_context(|| format!("cannot use the training in `{}`", folder.display()))
+        let splits = self.preprocessed.as_ref().map(|root| root.join(dataset).join(cross_validation::FILE_NAME));
+        let cases = raw.cases.keys().cloned().collect();
+        let splits = SplitSource { file: splits.as_deref().filter(|path| path.is_file()), cases: &cases };
+        Trained::read(&folder, name, &splits)
+            .with_context(|| format!("cannot use the training in `{}`", folder.display()))
     }
 }
 
@@ -66,7 +74,7 @@ impl TrainingArgs {
     /// As [`RootArgs::raw`] and [`RootArgs::trained`].
     pub fn open(&self) -> anyhow::Result<(RawDataset, Trained)> {
         let (name, raw) = self.roots.raw(&self.dataset)?;
-        let trained = self.roots.trained(&name, &self.configuration)?;
+        let trained = self.roots.trained(&name, &self.configuration, &raw)?;
         Ok((raw, trained))
     }
 }

@@ -1,5 +1,7 @@
 //! `unnunet-train validate`: every fold's validation cases by all its members, and what follows for new cases.
 
+mod temperature;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
@@ -19,6 +21,7 @@ use crate::raw_dataset::RawDataset;
 use crate::trained::Trained;
 use crate::validation::results::{CaseResult, Results};
 use crate::validation::{DoneCases, Options, Probabilities, Validated, ValidationError, Validator};
+use temperature::{Ready, Temperature};
 
 /// Predicts the validation cases of trained folds with all their members, and calibrates their scores.
 #[derive(Debug, clap::Args)]
@@ -28,17 +31,20 @@ Examples:
   unnunet-train validate 4 3d_fullres --folds 0,1 --npz --minimum-dice 0.8
 
 Every case is read from the raw data set and predicted as `unnunet predict` would, by the members of the one fold that
-never saw it. A case that is done is not predicted again. Below the training's folder are written
+never saw it. A case that is done is not predicted again, unless the temperature has changed: it is fitted once, to a
+sample of the folds that are validated first, and anew with --overwrite. An imported training needs --preprocessed, whose
+`splits_final.json` says which cases validate which fold. Below the training's folder are written
   fold_<f>/validation/<case>.nii.gz      the prediction, on the case's own grid
   fold_<f>/validation/summary.json       agreement as nnU-Net's, with HD95, ASSD and NSD
   fold_<f>/validation/scores.json, .csv  score and Dice per case and structure, by every method
   predicted_next_stage/<configuration>/  of a cascade's first stage, what the second sees: the mean over the members
   crossval_results_folds_…/summary.json  agreement over all validated folds
+  temperature.json                       by what logits are divided, and how it was found
   calibration.json                       expected Dice, interval and threshold; `export` puts it into the bundle
 
 --json prints a line per case: `case`, `fold`, `status` (`done` or `failed`), of a done case `Dice` and `score` (null if
-undefined), of a failed one `error`; and a last line with `folds`, `Dice`, `calibration` (null if there is none) and
-`reason`.")]
+undefined), of a failed one `error`; and a last line with `folds`, `Dice`, `temperature`, `calibration` (null if there is
+none) and `reason`.")]
 pub struct Args {
     #[command(flatten)]
     training: TrainingArgs,
@@ -73,9 +79,9 @@ struct PromiseArgs {
     /// Whose scores are calibrated; the runtime must select by the same.
     #[arg(long, value_name = "METHOD", default_value = "class-entropy")]
     uncertainty: UncertaintyMethod,
-    /// Softmax temperature.
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
-    temperature: f32,
+    /// Softmax temperature, or `fit` it to a dozen cases of each fold, which are then predicted twice.
+    #[arg(long, value_name = "T", default_value = "fit", value_parser = temperature::parse)]
+    temperature: Temperature,
     /// Probability that the interval holds the Dice of a new case.
     #[arg(long, value_name = "P", default_value_t = 0.9, value_parser = probability)]
     level: f64,
@@ -88,15 +94,10 @@ struct PromiseArgs {
 }
 
 impl PromiseArgs {
-    fn promise(&self) -> Promise {
-        let Self { uncertainty: method, temperature, level, minimum_dice, risk } = *self;
+    fn promise(&self, temperature: f32) -> Promise {
+        let Self { uncertainty: method, level, minimum_dice, risk, .. } = *self;
         Promise { method, temperature, level, minimum_dice, risk }
     }
-}
-
-fn temperature(text: &str) -> Result<f32, String> {
-    let temperature = text.parse().ok().filter(|temperature| (0.01..=100.0).contains(temperature));
-    temperature.ok_or_else(|| "expected a number from 0.01 to 100".to_owned())
 }
 
 fn probability(text: &str) -> Result<f64, String> {
@@ -127,7 +128,6 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let n_threads = args.threads.map_or(n_processors, usize::from);
     tch::set_num_threads(i32::try_from(n_threads).context("so many threads cannot be started")?);
     let options = Options {
-        temperature: args.promise.temperature,
         device,
         probabilities: if args.npz { Probabilities::Keep } else { Probabilities::Drop },
         done: if args.overwrite { DoneCases::PredictAgain } else { DoneCases::Keep },
@@ -137,25 +137,27 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         some => some.iter().copied().map(Fold).collect::<Vec<_>>(),
     };
     let validator = Validator::new(&trained, &raw, options)?;
-    let failed = predict(&validator, &folds)?;
-    evaluate(args, &trained, &raw, failed)
+    // A fold that is not trained to its end fails the run before the first case of any.
+    let ready = folds.iter().map(|&fold| Ok((fold, validator.fold(fold)?)));
+    let mut ready = ready.collect::<Result<Vec<_>, ValidationError>>()?;
+    let temperature = args.promise.temperature.find(&trained, &mut ready, options.done)?;
+    let failed = predict(&mut ready, temperature);
+    evaluate(args, (&trained, &raw), temperature, failed)
 }
 
 /// Cases that failed, with the error and its causes.
 type Failed = BTreeMap<(Fold, CaseId), Vec<String>>;
 
-fn predict(validator: &Validator<'_>, folds: &[Fold]) -> anyhow::Result<Failed> {
+fn predict(ready: &mut Ready<'_>, temperature: f32) -> Failed {
     let mut failed = Failed::new();
-    // A fold that is not trained to its end fails the run before the first case of any.
-    let ready = folds.iter().map(|&fold| Ok((fold, validator.fold(fold)?)));
-    let ready = ready.collect::<Result<Vec<_>, ValidationError>>()?;
     let n_predictions: usize = ready.iter().map(|(_, fold)| fold.cases().len() * fold.n_members()).sum();
     let bar = progress::predictions("validating", n_predictions);
-    for (fold, mut of_fold) in ready {
+    for (fold, of_fold) in ready {
+        let fold = *fold;
         for case in of_fold.cases() {
             bar.set_message(format!("{fold}, case {case}"));
             let before = bar.position();
-            match of_fold.case(case, &mut || bar.inc(1)) {
+            match of_fold.case(case, temperature, &mut || bar.inc(1)) {
                 Ok(Validated::Anew) => {}
                 Ok(Validated::Already) => bar.set_position(before + of_fold.n_members() as u64),
                 Err(error) => {
@@ -166,7 +168,7 @@ fn predict(validator: &Validator<'_>, folds: &[Fold]) -> anyhow::Result<Failed> 
         }
     }
     bar.finish_and_clear();
-    Ok(failed)
+    failed
 }
 
 fn report(bar: &ProgressBar, fold: Fold, case: &CaseId, error: anyhow::Error) -> Vec<String> {
@@ -175,7 +177,12 @@ fn report(bar: &ProgressBar, fold: Fold, case: &CaseId, error: anyhow::Error) ->
     error.chain().skip(1).map(ToString::to_string).collect()
 }
 
-fn evaluate(args: &Args, trained: &Trained, raw: &RawDataset, mut failed: Failed) -> anyhow::Result<Outcome> {
+fn evaluate(
+    args: &Args,
+    (trained, raw): (&Trained, &RawDataset),
+    temperature: f32,
+    mut failed: Failed,
+) -> anyhow::Result<Outcome> {
     let tolerance = Tolerance::new(args.tolerance)?;
     let mut results = Results::read(trained, raw, tolerance)?;
     for (fold, case, error) in std::mem::take(&mut results.failures) {
@@ -184,10 +191,10 @@ fn evaluate(args: &Args, trained: &Trained, raw: &RawDataset, mut failed: Failed
     }
     results.write_scores()?;
     let (path, summary) = results.write_summaries(tolerance)?;
-    let promise = args.promise.promise();
+    let promise = args.promise.promise(temperature);
     let calibration = results.write_calibration(promise)?;
     if args.json {
-        print_json(args, &results, &summary, (&calibration, &failed))?;
+        print_json(args, temperature, (&results, &summary), (&calibration, &failed))?;
     } else {
         print(trained, &results, &summary, &calibration);
         output::note(format_args!("details: `{}`", path.display()));
@@ -208,10 +215,21 @@ struct CaseLine<'a> {
     score: Option<f64>,
 }
 
+/// The last line of `--json`; a `json!` would widen the temperature to digits that no file has.
+#[derive(Serialize)]
+struct LastLine<'a> {
+    folds: Vec<Fold>,
+    #[serde(rename = "Dice")]
+    dice: Option<f64>,
+    temperature: f32,
+    calibration: Option<&'a Calibration>,
+    reason: Option<String>,
+}
+
 fn print_json(
     args: &Args,
-    results: &Results<'_>,
-    summary: &Summary,
+    temperature: f32,
+    (results, summary): (&Results<'_>, &Summary),
     (calibration, failed): (&Fitted, &Failed),
 ) -> anyhow::Result<()> {
     let line = |case: &CaseResult| {
@@ -225,12 +243,12 @@ fn print_json(
     for ((fold, case), error) in failed {
         output::line(json!({"case": case, "fold": fold, "status": "failed", "error": error}));
     }
-    let (fitted, reason) = match calibration {
+    let (calibration, reason) = match calibration {
         Ok(calibration) => (Some(calibration), None),
         Err(error) => (None, Some(error.to_string())),
     };
     let (folds, dice) = (results.folds(), summary.foreground_mean.dice);
-    output::line(json!({"folds": folds, "Dice": dice, "calibration": fitted, "reason": reason}));
+    output::line(serde_json::to_string(&LastLine { folds, dice, temperature, calibration, reason })?);
     Ok(())
 }
 

@@ -7,38 +7,43 @@ use std::fmt::{self, Display, Formatter};
 use nnunet::calibration::{Calibration, Promise};
 use nnunet::fold::Fold;
 
+use super::envelope::Envelope;
 use super::findings::Findings;
-use super::run::Run;
+use super::measurement::Measured;
 use super::source::Source;
-use super::{Exported, Identity, TRAINER};
+use super::{Exported, Request, TRAINER};
 use crate::checkpoint_rule::CheckpointRule;
 use crate::import::ImportRecord;
 use crate::limits::EarlyEnd;
 use crate::probe::Origin;
+use crate::run_folder::Run;
 use crate::run_record::RunRecord;
 use crate::schedule::Decay;
+use crate::weights::WeightFormat;
 
 /// The content of `docs/model_card.md`.
 pub(super) fn model_card(
-    identity: &Identity,
+    request: &Request,
     source: &Source,
     (members, findings): (&[Exported], &Findings),
-    probe: &Origin,
+    (probe, (envelope, measured)): (&Origin, (Envelope, Option<Measured>)),
 ) -> String {
-    ModelCard { identity, source, members, findings, probe }.to_string()
+    ModelCard { request, source, members, findings, probe, envelope, measured }.to_string()
 }
 
 struct ModelCard<'a> {
-    identity: &'a Identity,
+    request: &'a Request,
     source: &'a Source,
     members: &'a [Exported],
     findings: &'a Findings,
     probe: &'a Origin,
+    envelope: Envelope,
+    measured: Option<Measured>,
 }
 
 impl Display for ModelCard<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let identity = self.identity;
+        let identity = &self.request.identity;
         writeln!(f, "# {}\n", identity.title)?;
         write!(f, "`{}` version {}, channel `{}`, ", identity.id, identity.version, identity.channel)?;
         writeln!(f, "made {} by {TRAINER}.\n", identity.created)?;
@@ -46,6 +51,7 @@ impl Display for ModelCard<'_> {
         self.network(f)?;
         self.training(f)?;
         self.expectation(f)?;
+        self.needs(f)?;
         limits(self.probe, f)
     }
 }
@@ -80,12 +86,13 @@ impl ModelCard<'_> {
         writeln!(f, "- Plans `{}`, configuration `{}`", plans.plans_name, source.name)?;
         writeln!(f, "- Patch {:?} voxels at {:?} mm", configuration.patch_size, configuration.spacing)?;
         writeln!(f, "- Normalization {:?}", configuration.normalization_schemes)?;
-        writeln!(
-            f,
-            "- `{}`, features {:?}, {n_parameters} parameters\n",
-            source.network.class_name(),
-            arguments.features_per_stage
-        )
+        let stored = match self.request.weights {
+            WeightFormat::F32 => "single precision",
+            WeightFormat::F16 => "half precision, computed with in single precision",
+        };
+        let class = source.network.class_name();
+        writeln!(f, "- `{class}`, features {:?}, {n_parameters} parameters", arguments.features_per_stage)?;
+        writeln!(f, "- Kernels stored in {stored}\n")
     }
 
     fn training(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -112,9 +119,33 @@ impl ModelCard<'_> {
             Ok(calibration) => expected(f, calibration)?,
             Err(reason) => writeln!(f, "- No score of this bundle is calibrated to an expected Dice: {reason}.")?,
         }
+        if (self.findings.temperature - 1.0).abs() > 0.0 {
+            writeln!(f, "- Logits are divided by a temperature of {} before softmax", self.findings.temperature)?;
+        }
         let steps: Vec<_> = self.findings.steps.steps().iter().map(|step| format!("{:?}", step.labels())).collect();
         if !steps.is_empty() {
             writeln!(f, "- Of these labels the largest component is kept, one after the other: {}", steps.join(", "))?;
+        }
+        writeln!(f)
+    }
+}
+
+impl ModelCard<'_> {
+    fn needs(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Envelope { fixed_mib, bytes_per_voxel, n_voxels, n_patches } = self.envelope;
+        let n_members = self.members.len();
+        writeln!(f, "## Needs\n")?;
+        write!(f, "- Memory: {} MiB for a case of median size, {n_voxels:.0} voxels; ", self.envelope.memory_mib())?;
+        writeln!(f, "{fixed_mib:.0} MiB for any case, and {bytes_per_voxel:.0} bytes per voxel")?;
+        writeln!(f, "- Such a case is {n_patches} patches, mirrored ones among them, for each of {n_members} members")?;
+        if let Some(Measured { seconds_per_patch, peak_mib, n_threads }) = self.measured {
+            let seconds = seconds_per_patch * (n_patches * n_members) as f64;
+            write!(f, "- Measured when exported, libtorch on {n_threads} threads of `{}`: ", std::env::consts::ARCH)?;
+            write!(f, "{seconds_per_patch:.3} s per patch and member, {seconds:.0} s for such a case")?;
+            if let Some(peak_mib) = peak_mib {
+                write!(f, "; a patch took {peak_mib:.0} MiB")?;
+            }
+            writeln!(f)?;
         }
         writeln!(f)
     }

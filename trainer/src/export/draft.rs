@@ -6,9 +6,9 @@ use bundle_format::{
 };
 use nnunet::postprocessing::Postprocessing;
 
-use super::memory::memory_mib;
+use super::envelope::Envelope;
 use super::source::Source;
-use super::{ExportError, Exported, Identity, TRAINER};
+use super::{ExportError, Exported, Identity, Request, TRAINER};
 use crate::onnx;
 
 /// nnU-Net's plans.
@@ -43,11 +43,12 @@ const WEIGHT_MILLI: u32 = 1000;
 
 /// Puts the manifest together.
 pub(super) fn draft(
-    identity: &Identity,
+    request: &Request,
     source: &Source,
     members: &[Exported],
-    steps: &Postprocessing,
+    (steps, envelope): (&Postprocessing, Envelope),
 ) -> Result<ManifestDraft, ExportError> {
+    let identity = &request.identity;
     Ok(ManifestDraft {
         channel: identity.channel,
         created: identity.created.clone(),
@@ -63,12 +64,15 @@ pub(super) fn draft(
         min_security_version: 0,
         onnx: OnnxProfile {
             ir_version: onnx::IR_VERSION,
-            operators: onnx::operators(&source.network).into_iter().map(Token::new).collect::<Result<_, _>>()?,
+            operators: onnx::operators(&source.network, request.weights)
+                .into_iter()
+                .map(Token::new)
+                .collect::<Result<_, _>>()?,
             opset: onnx::OPSET,
         },
         pipeline: EntryPath::new(PIPELINE)?,
         provenance: provenance(identity, source, members)?,
-        requires: requirements(source, members, steps)?,
+        requires: requirements(steps, envelope)?,
         security_version: identity.security_version,
         selftest: SelfTest {
             expected: EntryPath::new(EXPECTED)?,
@@ -104,17 +108,16 @@ fn provenance(identity: &Identity, source: &Source, members: &[Exported]) -> Res
     })
 }
 
-fn requirements(source: &Source, members: &[Exported], steps: &Postprocessing) -> Result<Requirements, ExportError> {
+fn requirements(steps: &Postprocessing, envelope: Envelope) -> Result<Requirements, ExportError> {
     let range = |text: &str| text.parse().map_err(|source| ExportError::Range { source });
     let features = if steps.is_empty() { vec![] } else { vec![Token::new(POSTPROCESSING_FEATURE)?] };
-    let largest = members.iter().map(|exported| exported.n_bytes).max().unwrap_or_default();
     Ok(Requirements {
         arch: vec![Arch::Aarch64, Arch::X86_64],
         compatible: vec![Token::new("generic")?],
         device_memory_mib: 0,
         execution_providers: vec![ExecutionProvider::Cpu, ExecutionProvider::Openvino],
         features,
-        memory_mib: memory_mib(source, largest),
+        memory_mib: envelope.memory_mib(),
         onnxruntime: range(">=1.17, <2")?,
         runtime: range(">=0.1, <2")?,
     })

@@ -9,14 +9,13 @@ use nnunet::fold::{Fold, Member};
 use nnunet::plans::{ConfigurationName, PlansError};
 use nnunet::topology::TopologyError;
 
-use crate::checkpoint::CheckpointError;
-use crate::checkpoint_rule::CheckpointRuleError;
+use crate::cross_validation::SplitsError;
 use crate::import::ImportError;
-use crate::limits::LimitsError;
 use crate::network::NetworkError;
 use crate::onnx::OnnxError;
 use crate::probe::ProbeError;
 use crate::raw_dataset::RawDatasetError;
+use crate::run_folder::RunFolderError;
 use crate::run_record::RunRecordError;
 use crate::store::StoreError;
 use crate::validation::ResultsError;
@@ -54,14 +53,6 @@ pub enum ExportError {
         /// Channels of the case.
         found: usize,
     },
-    /// A checkpoint could not be read.
-    #[error("member `{member}` cannot be read")]
-    Checkpoint {
-        /// The member.
-        member: Member,
-        /// Which file, and why.
-        source: CheckpointError,
-    },
     /// The data set's description is wrong.
     #[error("cannot use `{}`", path.display())]
     Dataset {
@@ -70,25 +61,11 @@ pub enum ExportError {
         /// What is wrong.
         source: DatasetError,
     },
-    /// It is not known whether a fold's training ended early.
-    #[error("fold {} cannot be exported", fold.0)]
-    EarlyEnd {
-        /// The fold.
-        fold: Fold,
-        /// Why.
-        source: LimitsError,
-    },
     /// A calibration or postprocessing of the training cannot be used.
     #[error("what the validation found out cannot be used")]
     Findings {
         /// Which file, and why.
         source: Box<ResultsError>,
-    },
-    /// A folder could not be listed.
-    #[error("cannot find the training")]
-    Folder {
-        /// What the system said, with the folder.
-        source: io::Error,
     },
     /// The record of an import, or its probe case, cannot be used.
     #[error("{fold} has no usable record of its import")]
@@ -133,12 +110,6 @@ pub enum ExportError {
     NoDataset {
         /// The fold.
         fold: Fold,
-    },
-    /// No fold was trained.
-    #[error("`{}` holds no `fold_<f>`", folder.display())]
-    NoFold {
-        /// The folder of the training.
-        folder: PathBuf,
     },
     /// A member could not become an ONNX file.
     #[error("member `{member}` cannot be written as ONNX")]
@@ -198,29 +169,12 @@ pub enum ExportError {
         #[from]
         source: RawDatasetError,
     },
-    /// A checkpoint's record is that of another.
-    #[error("the record of member `{member}` is that of `{found}`")]
-    Record {
-        /// The member, by its file's name.
-        member: Member,
-        /// The member that the record names.
-        found: Member,
-    },
-    /// The checkpoint rule of a training does not fit its schedule.
-    #[error("the checkpoint rule of {fold} cannot be used")]
-    Rule {
-        /// The fold.
-        fold: Fold,
-        /// Why.
-        source: CheckpointRuleError,
-    },
-    /// The record of a training cannot be used.
-    #[error("{fold} has no usable record of its training")]
-    Run {
-        /// The fold.
-        fold: Fold,
-        /// Which file, and why.
-        source: RunRecordError,
+    /// The training's folder cannot be used.
+    #[error("the training cannot be exported")]
+    RunFolder {
+        /// Which fold or member, and why.
+        #[from]
+        source: RunFolderError,
     },
     /// A member could not be put aside.
     #[error("cannot write a member into the staging folder")]
@@ -236,6 +190,13 @@ pub enum ExportError {
         /// What the system said.
         source: io::Error,
     },
+    /// The splits do not say which case can be the probe.
+    #[error("the probe case cannot be chosen")]
+    Splits {
+        /// Which file, and why.
+        #[from]
+        source: SplitsError,
+    },
     /// The probe case is not in the store.
     #[error("the probe case cannot be read")]
     Store {
@@ -249,14 +210,6 @@ pub enum ExportError {
         /// Why.
         #[from]
         source: TopologyError,
-    },
-    /// A checkpoint that the rule keeps is not there.
-    #[error("`{}` lacks checkpoint {epoch}; the training is not finished", folder.display())]
-    Unfinished {
-        /// The fold's folder.
-        folder: PathBuf,
-        /// The first epoch that is missing.
-        epoch: u32,
     },
     /// A text does not fit its field of the manifest.
     #[error("the manifest cannot be made")]

@@ -1,8 +1,9 @@
-//! What a validation found out and the bundle carries: calibration and postprocessing.
+//! What a validation found out and the bundle carries: temperature, calibration and postprocessing.
 //!
 //! A calibration speaks of the scores of certain members. It goes into the bundle only if the members that are exported
 //! are those that validated, fold by fold, weights and all, and if the Dice it was fitted to is that of the
-//! postprocessing that goes along; otherwise the bundle says nothing rather than something wrong.
+//! postprocessing that goes along; otherwise the bundle says nothing rather than something wrong. The temperature is that
+//! at which these members validated, whether or not there were cases enough to calibrate their scores.
 
 use std::path::Path;
 
@@ -20,6 +21,8 @@ use crate::validation::{MemberFacts, ResultsError};
 /// What goes into the bundle.
 #[derive(Debug)]
 pub(super) struct Findings {
+    /// What the members' logits are divided by.
+    pub(super) temperature: f32,
     /// The calibration, or why there is none.
     pub(super) calibration: Result<Calibration, Uncalibrated>,
     /// `postprocessing.json` as it is, if there is one.
@@ -47,6 +50,12 @@ pub enum Uncalibrated {
         /// The fold.
         fold: Fold,
     },
+    /// The calibration is one of scores at another temperature.
+    #[error("{fold} was validated at another temperature than the calibration's; validate again")]
+    OtherTemperature {
+        /// The fold.
+        fold: Fold,
+    },
     /// The Dice of the calibration is that of another postprocessing.
     #[error("{fold} was calibrated with another postprocessing; validate again")]
     OtherPostprocessing {
@@ -66,45 +75,55 @@ impl Findings {
             None => Postprocessing::default(),
         };
         let path = run_folder.join(CALIBRATION);
-        let calibration = if path.exists() {
-            let refuse = |source| ResultsError::ReadCalibration { path: path.clone(), source };
-            let calibration = Calibration::parse(&read_text(&path)?).map_err(refuse)?;
-            check(run_folder, members, &steps, &calibration)?.map_or(Ok(calibration), Err)
-        } else {
-            Err(Uncalibrated::NoCalibration)
+        let refuse = |source| ResultsError::ReadCalibration { path: path.clone(), source };
+        let calibration = path.exists().then(|| Calibration::parse(&read_text(&path)?).map_err(refuse)).transpose()?;
+        let validated = validated(run_folder, members)?;
+        let temperature = validated.as_ref().ok().and_then(|folds| common_temperature(folds)).unwrap_or(1.0);
+        let calibration = match calibration {
+            None => Err(Uncalibrated::NoCalibration),
+            Some(calibration) => validated.and_then(|folds| check(&folds, &steps, &calibration)).map(|()| calibration),
         };
-        Ok(Self { calibration, postprocessing, steps })
-    }
-
-    /// What the members' logits are divided by.
-    pub(super) fn temperature(&self) -> f32 {
-        self.calibration.as_ref().map_or(1.0, |calibration| calibration.promise.temperature)
+        Ok(Self { temperature, calibration, postprocessing, steps })
     }
 }
 
-/// Why the calibration is not one of these members; `None` if it is.
-fn check(
-    run_folder: &Path,
-    members: &[Exported],
-    steps: &Postprocessing,
-    calibration: &Calibration,
-) -> Result<Option<Uncalibrated>, ExportError> {
+/// The validation of every fold by exactly these members, or why there is none.
+fn validated(run_folder: &Path, members: &[Exported]) -> Result<Result<Vec<FoldScores>, Uncalibrated>, ExportError> {
+    let mut folds = Vec::new();
     for of_fold in members.chunk_by(|a, b| a.member.fold == b.member.fold) {
         let fold = of_fold[0].member.fold;
         let validation = run_folder.join(fold.to_string()).join("validation");
         if !FoldScores::path(&validation).exists() {
-            return Ok(Some(Uncalibrated::NotValidated { fold }));
+            return Ok(Err(Uncalibrated::NotValidated { fold }));
         }
         let scores = FoldScores::read(&validation)?;
         let fact =
             |exported: &Exported| MemberFacts { member: exported.member.to_string(), weights: exported.record.weights };
-        let exported: Vec<_> = of_fold.iter().map(fact).collect();
-        if scores.members != exported || scores.temperature.to_bits() != calibration.promise.temperature.to_bits() {
-            return Ok(Some(Uncalibrated::OtherMembers { fold }));
+        if scores.members != of_fold.iter().map(fact).collect::<Vec<_>>() {
+            return Ok(Err(Uncalibrated::OtherMembers { fold }));
+        }
+        folds.push(scores);
+    }
+    Ok(Ok(folds))
+}
+
+/// The temperature at which every fold was validated, if it is one and can be.
+fn common_temperature(folds: &[FoldScores]) -> Option<f32> {
+    let first = folds.first()?.temperature;
+    let is_one = folds.iter().all(|scores| scores.temperature.to_bits() == first.to_bits());
+    (is_one && (0.01..=100.0).contains(&first)).then_some(first)
+}
+
+/// Whether the calibration is one of these validations.
+fn check(folds: &[FoldScores], steps: &Postprocessing, calibration: &Calibration) -> Result<(), Uncalibrated> {
+    for scores in folds {
+        let fold = scores.fold;
+        if scores.temperature.to_bits() != calibration.promise.temperature.to_bits() {
+            return Err(Uncalibrated::OtherTemperature { fold });
         }
         if scores.postprocessing != steps.steps() {
-            return Ok(Some(Uncalibrated::OtherPostprocessing { fold }));
+            return Err(Uncalibrated::OtherPostprocessing { fold });
         }
     }
-    Ok(None)
+    Ok(())
 }

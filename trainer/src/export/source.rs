@@ -11,11 +11,12 @@ use nnunet::pipeline::Pipeline;
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
 
-use super::run::Run;
-use super::{ExportError, Request, checkpoints};
+use super::{ExportError, Request};
+use crate::cross_validation;
 use crate::import::{self, FINGERPRINT};
 use crate::probe::Origin;
 use crate::raw_dataset::read_text;
+use crate::run_folder::{self, Run};
 use crate::run_record::RunRecord;
 use crate::store::Store;
 
@@ -66,7 +67,7 @@ impl Source {
         let dataset = DatasetJson::parse(&dataset_text).map_err(refuse)?;
         let (channels, labels) = (dataset.channels().map_err(refuse)?, dataset.structures().map_err(refuse)?);
         let network = UNet::new(&configuration, channels.len(), labels.n_outputs())?;
-        let runs = checkpoints::runs(&request.run_folder, &request.folds)?;
+        let runs = run_folder::runs(&request.run_folder, &request.folds)?;
         let expected = RunRecord::digest(&plans).map_err(|source| ExportError::PlansDigest { source })?;
         if let Some((&fold, _)) = runs.iter().find(|(_, run)| !run.is_of(expected, &name)) {
             return Err(ExportError::OtherPlans { fold, path: plans_path });
@@ -97,11 +98,18 @@ impl Source {
         text
     }
 
-    /// The block that fills a patch, and where it comes from: the middle of the first validation case of `fold`, or
-    /// of an imported run what was put aside when it was imported.
+    /// The block that fills a patch, and where it comes from: the middle of the first validation case of `fold`. Of an
+    /// imported run the image that was named when it was imported, else such a case where the data set is preprocessed,
+    /// else the noise that was put aside.
     pub(super) fn probe_case(&self, request: &Request, fold: Fold) -> Result<(Origin, Array4<f32>), ExportError> {
         match self.runs.get(&fold) {
             Some(Run::Imported(import)) => {
+                if import.probe.is_none()
+                    && let Some((case, folder)) = self.stored_case(request, fold)?
+                {
+                    let image = self.middle(folder, &case)?;
+                    return Ok((Origin::Case(case), image));
+                }
                 let image = import::read_probe(&request.run_folder)
                     .map_err(|source| ExportError::Import { fold, source: Box::new(source) })?;
                 let (found, expected) = (image.dim().0, self.network.n_channels);
@@ -117,6 +125,17 @@ impl Source {
             }
             None => Err(ExportError::NoCase { fold }),
         }
+    }
+
+    /// The first validation case of a fold, if the data set is preprocessed for this configuration.
+    fn stored_case<'r>(&self, request: &'r Request, fold: Fold) -> Result<Option<(CaseId, &'r Path)>, ExportError> {
+        let Some(folder) = request.dataset_folder.as_deref() else { return Ok(None) };
+        let splits = folder.join(cross_validation::FILE_NAME);
+        let store = folder.join(&self.configuration.data_identifier);
+        if !splits.is_file() || !store.is_dir() {
+            return Ok(None);
+        }
+        Ok(cross_validation::first_validation_case(&splits, fold)?.map(|case| (case, folder)))
     }
 
     fn middle(&self, dataset_folder: &Path, case: &CaseId) -> Result<Array4<f32>, ExportError> {

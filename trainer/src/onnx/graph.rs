@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use nnunet::topology::{ConvBlock, DecoderStage, EncoderBlock, ResidualBlock, Shortcut, UNet};
 
 use super::message::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, DimensionProto, ELEMENT_FLOAT, Extent, GraphProto,
-    NodeProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, DimensionProto, ELEMENT_FLOAT, ELEMENT_FLOAT16,
+    Extent, GraphProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use super::{INPUT, OUTPUT};
-use crate::weights::Weights;
+use crate::weights::{WeightFormat, Weights, half};
 
 /// Builds the graph of `network` for patches of extent `patch`; `weights` have been checked against `network`.
-pub(super) fn build(network: &UNet, weights: &Weights, patch: &[usize]) -> GraphProto {
-    let mut graph = GraphBuilder { network, weights, nodes: Vec::new(), initializers: BTreeMap::new() };
+pub(super) fn build(network: &UNet, (weights, format): (&Weights, WeightFormat), patch: &[usize]) -> GraphProto {
+    let mut graph = GraphBuilder { network, weights, format, nodes: Vec::new(), initializers: BTreeMap::new() };
     let features = graph.unet();
     let head = network.decoder.last().map(|stage| stage.head.name.as_str()).unwrap_or_default();
     graph.head(head, features);
@@ -33,6 +33,7 @@ pub(super) fn build(network: &UNet, weights: &Weights, patch: &[usize]) -> Graph
 struct GraphBuilder<'a> {
     network: &'a UNet,
     weights: &'a Weights,
+    format: WeightFormat,
     nodes: Vec<NodeProto>,
     initializers: BTreeMap<String, TensorProto>,
 }
@@ -136,7 +137,7 @@ impl GraphBuilder<'_> {
         name
     }
 
-    /// Adds the parameter `<module>.<part>` and returns its name.
+    /// Adds the parameter `<module>.<part>` and returns the name of its value: its own, or that of its cast.
     fn initializer(&mut self, module: &str, part: &str) -> String {
         let name = format!("{module}.{part}");
         let tensor = self.weights.get(&name).expect("weights were checked against the network");
@@ -146,8 +147,15 @@ impl GraphBuilder<'_> {
             name: Some(name.clone()),
             raw_data: Some(tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect()),
         };
-        self.initializers.insert(name.clone(), proto);
-        name
+        let is_half = self.format == WeightFormat::F16 && half::is_half(tensor);
+        if !is_half {
+            self.initializers.insert(name.clone(), proto);
+            return name;
+        }
+        let raw_data = Some(half::to_bytes(&tensor.values));
+        self.initializers.insert(name.clone(), TensorProto { data_type: Some(ELEMENT_FLOAT16), raw_data, ..proto });
+        let to_float = vec![int("to", ELEMENT_FLOAT.into())];
+        self.node("Cast", format!("{name}.f32"), vec![name], to_float)
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) const ATTRIBUTE_FLOAT: i32 = 1;
 pub(super) const ATTRIBUTE_INT: i32 = 2;
 /// `AttributeProto.AttributeType.INTS`.
 pub(super) const ATTRIBUTE_INTS: i32 = 7;
+/// `TensorProto.DataType.FLOAT16`.
+pub(super) const ELEMENT_FLOAT16: i32 = 10;
 /// `TensorProto.DataType.FLOAT`.
 pub(super) const ELEMENT_FLOAT: i32 = 1;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::message::{AttributeProto, Extent, ModelProto, NodeProto, ValueInfoProto};
 use super::{OnnxError, export, operators};
-use crate::weights::{Tensor, Weights};
+use crate::weights::{Tensor, WeightFormat, Weights};
 
 /// Two stages of one convolution each, 2 and 3 features, the second `stride`-strided.
 fn configuration(kernel: &[usize], stride: &[usize], conv_bias: bool) -> Configuration {
@@ -66,7 +66,7 @@ fn value(value: &ValueInfoProto) -> String {
 }
 
 fn check(network: &UNet, patch: &[usize], expected: &str) {
-    let bytes = export(network, &weights(network), patch).unwrap();
+    let bytes = export(network, &weights(network), patch, WeightFormat::F32).unwrap();
     let model = ModelProto::decode(&bytes[..]).unwrap();
     let graph = model.graph.unwrap();
     let values = graph.input.iter().chain(&graph.output).map(value);
@@ -101,7 +101,7 @@ fn a_network_of_three_blocks_becomes_twelve_nodes() {
 #[test]
 fn a_flat_kernel_is_padded_in_plane_only() {
     let network = network(&[1, 3, 5], &[1, 2, 2], false);
-    let bytes = export(&network, &weights(&network), &[3, 4, 4]).unwrap();
+    let bytes = export(&network, &weights(&network), &[3, 4, 4], WeightFormat::F32).unwrap();
     let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
     let listed: Vec<_> = graph.node.iter().map(node).collect();
     let conv = "Conv encoder.stages.1.0.convs.0.conv (encoder.stages.0.0.convs.0.nonlin, \
@@ -116,12 +116,12 @@ fn a_flat_kernel_is_padded_in_plane_only() {
 #[test]
 fn operators_are_exactly_the_declared_ones() {
     for network in [network(&[3, 3, 3], &[2, 2, 2], true), residual(&[2, 2, 2], true), residual(&[1, 1, 1], true)] {
-        let bytes = export(&network, &weights(&network), &[4, 4, 4]).unwrap();
+        let bytes = export(&network, &weights(&network), &[4, 4, 4], WeightFormat::F32).unwrap();
         let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
         let mut used: Vec<_> = graph.node.iter().map(NodeProto::op_type).collect();
         used.sort_unstable();
         used.dedup();
-        assert_eq!(used, operators(&network));
+        assert_eq!(used, operators(&network, WeightFormat::F32));
     }
 }
 
@@ -136,7 +136,7 @@ fn residual(stride: &[usize], conv_bias: bool) -> UNet {
 #[test]
 fn a_residual_block_adds_its_shortcut_before_the_rectifier() {
     let network = residual(&[2, 2], false);
-    let bytes = export(&network, &weights(&network), &[4, 4]).unwrap();
+    let bytes = export(&network, &weights(&network), &[4, 4], WeightFormat::F32).unwrap();
     let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
     assert_eq!(graph.name(), "ResidualEncoderUNet");
     let listed: Vec<_> = graph.node.iter().map(node_flow).collect();
@@ -184,7 +184,7 @@ fn initializers_are_sorted_little_endian_and_without_training_heads() {
     arguments.encoder = EncoderDepth::Convolutions(vec![1; 3]);
     arguments.n_conv_per_stage_decoder.push(1);
     let network = UNet::new(&configuration, 1, 2).unwrap();
-    let bytes = export(&network, &weights(&network), &[8, 8]).unwrap();
+    let bytes = export(&network, &weights(&network), &[8, 8], WeightFormat::F32).unwrap();
     let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
     let names: Vec<_> = graph.initializer.iter().map(|tensor| tensor.name().to_owned()).collect();
     let mut expected: Vec<_> = network.parameters().into_iter().map(|parameter| parameter.name).collect();
@@ -200,7 +200,7 @@ fn initializers_are_sorted_little_endian_and_without_training_heads() {
 #[test]
 fn the_same_weights_give_the_same_bytes() {
     let network = network(&[3, 3], &[2, 2], true);
-    let bytes = || export(&network, &weights(&network), &[8, 8]).unwrap();
+    let bytes = || export(&network, &weights(&network), &[8, 8], WeightFormat::F32).unwrap();
     assert_eq!(bytes(), bytes());
     // Field by field: ir_version 8, then the producer.
     assert_eq!(bytes()[..17], *b"\x08\x08\x12\x0dunnunet-train");
@@ -210,7 +210,7 @@ fn the_same_weights_give_the_same_bytes() {
 fn a_patch_that_cannot_be_halved_is_refused() {
     let network = network(&[3, 3], &[2, 2], true);
     for patch in [&[8, 7][..], &[8, 0], &[8], &[8, 8, 8]] {
-        let error = export(&network, &weights(&network), patch).unwrap_err();
+        let error = export(&network, &weights(&network), patch, WeightFormat::F32).unwrap_err();
         assert!(matches!(error, OnnxError::Patch { .. }), "{patch:?}: {error}");
     }
 }
@@ -220,6 +220,33 @@ fn weights_of_a_diverged_training_are_refused_by_name() {
     let network = network(&[3, 3], &[2, 2], true);
     let mut weights = weights(&network);
     weights.insert("decoder.seg_layers.0.bias", Tensor { shape: vec![4], values: vec![f32::INFINITY; 4] }).unwrap();
-    let OnnxError::Weights { source } = export(&network, &weights, &[8, 8]).unwrap_err() else { panic!("no refusal") };
+    let OnnxError::Weights { source } = export(&network, &weights, &[8, 8], WeightFormat::F32).unwrap_err() else {
+        panic!("no refusal")
+    };
     assert_eq!(source.to_string(), "parameter `decoder.seg_layers.0.bias`: value 0 is inf");
+}
+
+#[test]
+fn half_precision_halves_the_kernels_and_casts_them_where_they_enter() {
+    let network = network(&[3, 3], &[2, 2], true);
+    let weights = weights(&network).rounded(WeightFormat::F16).unwrap();
+    let bytes = export(&network, &weights, &[8, 8], WeightFormat::F16).unwrap();
+    let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
+    let listed: Vec<_> = graph.node.iter().map(node).collect();
+    let name = "encoder.stages.0.0.convs.0";
+    assert_eq!(listed[0], format!("Cast {name}.conv.weight.f32 ({name}.conv.weight) to=1"));
+    let conv = format!("Conv {name}.conv (image, {name}.conv.weight.f32, {name}.conv.bias) ");
+    assert!(listed[1].starts_with(&conv), "{}", listed[1]);
+    for tensor in &graph.initializer {
+        let kernel = tensor.dims.len() > 1;
+        let n_values = usize::try_from(tensor.dims.iter().product::<i64>()).unwrap();
+        assert_eq!(
+            (tensor.data_type(), tensor.raw_data().len()),
+            if kernel { (10, 2 * n_values) } else { (1, 4 * n_values) }
+        );
+    }
+    let mut used: Vec<_> = graph.node.iter().map(NodeProto::op_type).collect();
+    used.sort_unstable();
+    used.dedup();
+    assert_eq!(used, operators(&network, WeightFormat::F16));
 }

@@ -10,16 +10,17 @@ use nnunet::dataset::CaseId;
 use nnunet::evaluation::ShapeMismatch;
 use nnunet::fold::Member;
 use nnunet::plans::ConfigurationName;
+use nnunet::mirroring::MirroringError;
 use nnunet::postprocessing::PostprocessingError;
 use nnunet::preprocess::PreprocessError;
 use nnunet::sliding_window::WindowError;
 use tch::TchError;
 
 use crate::checkpoint::CheckpointError;
-use crate::export::ExportError;
 use crate::network::NetworkError;
 use crate::raw_dataset::RawDatasetError;
 use crate::stage_predictions::PredictionError;
+use crate::run_folder::RunFolderError;
 use crate::trained::TrainedError;
 
 /// Why a fold or a case cannot be validated.
@@ -48,6 +49,20 @@ pub enum ValidationError {
         path: PathBuf,
         /// Where and why.
         source: serde_json::Error,
+    },
+    /// The reference does not lie on the image's grid.
+    #[error("the reference does not lie on the grid of the image")]
+    Grid {
+        /// How they differ.
+        #[from]
+        source: GridMismatch,
+    },
+    /// A training mirrored along an axis that its network has not.
+    #[error("the training cannot be mirrored as it says")]
+    Mirroring {
+        /// Which axis.
+        #[from]
+        source: MirroringError,
     },
     /// A network cannot be built.
     #[error("the network of member `{member}` cannot be built")]
@@ -118,7 +133,7 @@ pub enum ValidationError {
     #[error("a member cannot be loaded")]
     Weights {
         /// Which, and why.
-        source: Box<ExportError>,
+        source: Box<RunFolderError>,
     },
     /// A member failed on a patch.
     #[error("member `{member}` cannot predict the case")]
@@ -136,8 +151,8 @@ pub enum ValidationError {
     },
 }
 
-impl From<ExportError> for ValidationError {
-    fn from(source: ExportError) -> Self {
+impl From<RunFolderError> for ValidationError {
+    fn from(source: RunFolderError) -> Self {
         Self::Weights { source: Box::new(source) }
     }
 }
@@ -152,6 +167,14 @@ pub enum ResultsError {
         /// Why.
         #[from]
         source: CalibrationError,
+    },
+    /// A case that a decision rests on cannot be compared.
+    #[error("case `{case}` cannot be compared")]
+    Case {
+        /// The case.
+        case: CaseId,
+        /// Why.
+        source: Box<ResultsError>,
     },
     /// A table cannot be made.
     #[error("the scores cannot be written as CSV")]
@@ -231,6 +254,16 @@ pub enum ResultsError {
         /// How they differ.
         #[from]
         source: ShapeMismatch,
+    },
+    /// The temperature in the training's folder cannot be used.
+    #[error("`{}` has format {format} and a temperature of {found}, expected 1 and 0.01 to 100", path.display())]
+    Temperature {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        format: u32,
+        /// The temperature.
+        found: f32,
     },
     /// The training cannot be used.
     #[error(transparent)]

@@ -9,8 +9,8 @@ use tch::{Device, TchError, Tensor};
 
 use super::{MemberFacts, ValidationError};
 use crate::checkpoint::CheckpointFolder;
-use crate::export::checkpoints;
 use crate::network::Network;
+use crate::run_folder;
 use crate::trained::Trained;
 
 /// Weights of all networks together may take this much.
@@ -31,16 +31,15 @@ impl<'a> Members<'a> {
     /// Lists the members; weights are loaded when they are needed.
     pub(super) fn new(trained: &'a Trained, fold: Fold, device: Device) -> Result<Self, ValidationError> {
         let members = trained.members(fold)?;
-        let folder = CheckpointFolder::new(trained.folder.join(fold.to_string()));
-        let fact = |member: &Member| {
-            let refuse = |source| ValidationError::Checkpoint { member: *member, source };
-            let record = folder.record(&member.epoch.to_string()).map_err(refuse)?;
-            Ok(MemberFacts { member: member.to_string(), weights: record.weights })
-        };
-        let facts = members.iter().map(fact).collect::<Result<_, ValidationError>>()?;
+        let facts = facts(trained, fold, &members)?;
         let n_values: usize = trained.network.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum();
         let keeps = 4 * n_values * members.len() <= MAX_KEPT_BYTES;
         Ok(Self { trained, device, by_epoch: members, facts, keeps, kept: BTreeMap::new() })
+    }
+
+    /// Names and digests of a fold's members, in their order.
+    pub(super) fn facts_of(trained: &Trained, fold: Fold) -> Result<Vec<MemberFacts>, ValidationError> {
+        facts(trained, fold, &trained.members(fold)?)
     }
 
     /// Names and digests of the members, in their order.
@@ -69,10 +68,20 @@ impl<'a> Members<'a> {
     }
 
     fn load(&self, member: Member) -> Result<Network, ValidationError> {
-        let (_, weights) = checkpoints::load(&self.trained.folder, member)?;
+        let (_, weights) = run_folder::load(&self.trained.folder, member)?;
         Network::new(&self.trained.network, &weights, self.device)
             .map_err(|source| ValidationError::Network { member, source })
     }
+}
+
+fn facts(trained: &Trained, fold: Fold, members: &[Member]) -> Result<Vec<MemberFacts>, ValidationError> {
+    let folder = CheckpointFolder::new(trained.folder.join(fold.to_string()));
+    let fact = |member: &Member| {
+        let refuse = |source| ValidationError::Checkpoint { member: *member, source };
+        let record = folder.record(&member.epoch.to_string()).map_err(refuse)?;
+        Ok(MemberFacts { member: member.to_string(), weights: record.weights })
+    };
+    members.iter().map(fact).collect()
 }
 
 /// A network as the sliding window sees it.

@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::scores::{FoldScores, ScoredCase};
 use super::{CaseScores, MemberFacts, ResultsError};
 use crate::raw_dataset::{RawDataset, read_text};
-use crate::trained::Trained;
+use crate::trained::{FoldRun, Trained};
 use crate::workers;
 
 /// Name of the calibration in a training's folder.
@@ -165,35 +165,12 @@ impl<'a> Results<'a> {
         }
         Ok(fitted)
     }
-
-    /// Finds out which postprocessing helps and writes `postprocessing.json`.
-    ///
-    /// # Errors
-    ///
-    /// [`ResultsError`] if a segmentation cannot be read again, or the file not be written.
-    pub fn determine_postprocessing(&self, raw: &RawDataset) -> Result<PostprocessingFile, ResultsError> {
-        let labels = &self.trained.labels;
-        let metrics = |case: &CaseResult, postprocessing: &Postprocessing| {
-            let (reference, mut prediction) = segmentations(self.trained, raw, case.fold, &case.scores.case)?;
-            postprocessing.apply(&mut prediction.voxels);
-            let overlaps = overlaps(&reference.voxels, &prediction.voxels, labels)?;
-            let metrics = overlaps.into_iter().map(|overlap| summary::Metrics { overlap, surface: None });
-            let metrics = labels.structures.iter().map(summary::key).zip(metrics).collect();
-            Ok::<_, ResultsError>(CaseMetrics { metrics, ..case.metrics.clone() })
-        };
-        let file = PostprocessingFile::determine(labels, |postprocessing| {
-            let cases = workers::map(&self.cases, |case| metrics(case, postprocessing));
-            Ok::<_, ResultsError>(Summary::of(cases.into_iter().collect::<Result<_, _>>()?, labels, None))
-        })?;
-        write_json(&self.trained.folder.join(POSTPROCESSING), &file)?;
-        Ok(file)
-    }
 }
 
 /// The validated cases of every fold, in the order of its split.
 fn validated(trained: &Trained) -> Vec<(Fold, &CaseId)> {
     let of_fold = |(&fold, run)| {
-        let run: &crate::run_record::RunRecord = run;
+        let run: &FoldRun = run;
         let folder = trained.validation_folder(fold);
         let is_there = move |case: &&CaseId| super::record::path(&folder, case).is_file();
         run.split.val.iter().filter(is_there).map(move |case| (fold, case))
@@ -237,7 +214,7 @@ impl Comparison<'_> {
 }
 
 /// Reference and prediction of a case, on the same grid.
-fn segmentations(
+pub(super) fn segmentations(
     trained: &Trained,
     raw: &RawDataset,
     fold: Fold,
@@ -278,7 +255,7 @@ pub fn read_calibration(trained: &Trained) -> Result<Option<Calibration>, Result
     Calibration::parse(&read_text(&path)?).map(Some).map_err(refuse)
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ResultsError> {
+pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ResultsError> {
     let refuse = |source| ResultsError::Json { path: path.to_owned(), source };
     let text = serde_json::to_vec_pretty(value).map_err(refuse)?;
     atomic_file::write(path, &text).map_err(|source| ResultsError::Write { source })

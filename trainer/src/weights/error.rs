@@ -46,6 +46,16 @@ pub enum WeightsError {
         /// Its values.
         found: usize,
     },
+    /// A value is too large for half precision.
+    #[error("parameter `{name}`: value {index} is {found}, half precision ends at 65504")]
+    BeyondHalf {
+        /// The parameter.
+        name: String,
+        /// Index in C order.
+        index: usize,
+        /// The value.
+        found: f32,
+    },
     /// The content of a file is wrong.
     #[error("`{}` is no weights file", path.display())]
     Format {

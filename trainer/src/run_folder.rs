@@ -1,9 +1,12 @@
-//! Which checkpoints of a training become members.
+//! The folder of a training: its folds, and which of their checkpoints are members.
 //!
-//! Those that the checkpoint rule of each fold's `run.json` keeps, or that its `import.json` lists:
+//! Members are those that the checkpoint rule of each fold's `run.json` keeps, or that its `import.json` lists:
 //! `fold_<f>/checkpoint_<epoch>.safetensors` with its record. All must be there, so that a training that still runs is
 //! not taken for a finished one; of one that ended by patience, all up to its end. `best` and `latest` serve other ends
 //! and are passed over.
+
+mod error;
+mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -11,19 +14,20 @@ use std::path::Path;
 
 use nnunet::fold::{Fold, Member};
 
-use super::ExportError;
-use super::run::Run;
+pub use error::RunFolderError;
+pub(crate) use run::Run;
+
 use crate::checkpoint::{CheckpointFolder, CheckpointRecord};
 use crate::weights::Weights;
 
 /// Reads how each of `folds`, or every fold if there are none, was trained.
-pub(crate) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, Run>, ExportError> {
+pub(crate) fn runs(run_folder: &Path, folds: &[Fold]) -> Result<BTreeMap<Fold, Run>, RunFolderError> {
     let mut folds: BTreeSet<Fold> = folds.iter().copied().collect();
     if folds.is_empty() {
         folds = trained(run_folder)?;
     }
     if folds.is_empty() {
-        return Err(ExportError::NoFold { folder: run_folder.to_owned() });
+        return Err(RunFolderError::NoFold { folder: run_folder.to_owned() });
     }
     folds
         .into_iter()
@@ -39,7 +43,7 @@ pub(crate) fn members(
     run_folder: &Path,
     runs: &BTreeMap<Fold, Run>,
     max: Option<NonZeroUsize>,
-) -> Result<Vec<Member>, ExportError> {
+) -> Result<Vec<Member>, RunFolderError> {
     let mut members = Vec::new();
     for (&fold, run) in runs {
         let epochs = run.epochs(fold)?;
@@ -48,7 +52,7 @@ pub(crate) fn members(
             ["json", "safetensors"].iter().all(|suffix| folder.join(format!("checkpoint_{epoch}.{suffix}")).is_file())
         };
         if let Some(&epoch) = epochs.iter().find(|&&epoch| !is_there(epoch)) {
-            return Err(ExportError::Unfinished { folder, epoch });
+            return Err(RunFolderError::Unfinished { folder, epoch });
         }
         members.extend(spread(&epochs, max).into_iter().map(|epoch| Member { fold, epoch }));
     }
@@ -56,20 +60,20 @@ pub(crate) fn members(
 }
 
 /// Reads a member's weights with their record.
-pub(crate) fn load(run_folder: &Path, member: Member) -> Result<(CheckpointRecord, Weights), ExportError> {
+pub(crate) fn load(run_folder: &Path, member: Member) -> Result<(CheckpointRecord, Weights), RunFolderError> {
     let folder = CheckpointFolder::new(run_folder.join(member.fold.to_string()));
-    let refuse = |source| ExportError::Checkpoint { member, source };
+    let refuse = |source| RunFolderError::Checkpoint { member, source };
     let (record, weights) = folder.load(&member.epoch.to_string()).map_err(refuse)?;
     let found = Member { fold: record.fold, epoch: record.epoch };
     if found != member {
-        return Err(ExportError::Record { member, found });
+        return Err(RunFolderError::Record { member, found });
     }
     Ok((record, weights))
 }
 
 /// The folds that `run_folder` holds.
-fn trained(run_folder: &Path) -> Result<BTreeSet<Fold>, ExportError> {
-    let unreadable = |source| ExportError::Folder { source };
+fn trained(run_folder: &Path) -> Result<BTreeSet<Fold>, RunFolderError> {
+    let unreadable = |source| RunFolderError::Folder { source };
     let mut folds = BTreeSet::new();
     for entry in fs_err::read_dir(run_folder).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();

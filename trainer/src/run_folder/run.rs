@@ -7,7 +7,7 @@ use bundle_format::Digest;
 use nnunet::fold::Fold;
 use nnunet::plans::ConfigurationName;
 
-use super::ExportError;
+use super::RunFolderError;
 use crate::import::{IMPORT_FILE, ImportRecord};
 use crate::limits::EarlyEnd;
 use crate::run_record::RunRecord;
@@ -23,23 +23,23 @@ pub(crate) enum Run {
 
 impl Run {
     /// Reads the record of a fold; a folder with neither is refused as an unfinished training.
-    pub(crate) fn read(folder: &Path, fold: Fold) -> Result<Self, ExportError> {
+    pub(crate) fn read(folder: &Path, fold: Fold) -> Result<Self, RunFolderError> {
         let path = folder.join("run.json");
         if !path.is_file() && folder.join(IMPORT_FILE).is_file() {
-            let refuse = |source| ExportError::Import { fold, source: Box::new(source) };
+            let refuse = |source| RunFolderError::Import { fold, source: Box::new(source) };
             return ImportRecord::read(folder).map(Self::Imported).map_err(refuse);
         }
-        let record = RunRecord::read(&path).map_err(|source| ExportError::Run { fold, source })?;
-        let early_end = EarlyEnd::read(folder).map_err(|source| ExportError::EarlyEnd { fold, source })?;
+        let record = RunRecord::read(&path).map_err(|source| RunFolderError::Run { fold, source })?;
+        let early_end = EarlyEnd::read(folder).map_err(|source| RunFolderError::EarlyEnd { fold, source })?;
         Ok(Self::Trained(Box::new(record), early_end))
     }
 
     /// The epochs whose checkpoints are members, ascending.
-    pub(crate) fn epochs(&self, fold: Fold) -> Result<Vec<u32>, ExportError> {
+    pub(crate) fn epochs(&self, fold: Fold) -> Result<Vec<u32>, RunFolderError> {
         match self {
             Self::Trained(run, early_end) => {
                 let epochs = run.checkpoints.epochs(&run.schedule);
-                let epochs = epochs.map_err(|source| ExportError::Rule { fold, source })?;
+                let epochs = epochs.map_err(|source| RunFolderError::Rule { fold, source })?;
                 let last = early_end.as_ref().map_or(u32::MAX, |early| early.epoch);
                 Ok(epochs.into_iter().filter(|&epoch| epoch <= last).collect())
             }

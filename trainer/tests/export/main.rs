@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod half;
+
 use std::path::{Path, PathBuf};
 
 use bundle_format::{
@@ -20,13 +22,14 @@ use nnunet::topology::UNet;
 use serde_json::{Value, json};
 use trainer::checkpoint::CheckpointFolder;
 use trainer::checkpoint_rule::CheckpointRule;
-use trainer::export::{ExportError, Identity, Request, Summary, export};
+use trainer::export::{ExportError, Identity, Measurement, Request, Summary, export};
 use trainer::journal::EpochRecord;
 use trainer::limits::EarlyEnd;
+use trainer::run_folder::RunFolderError;
 use trainer::run_record::{Origin, RunRecord};
 use trainer::schedule::{Decay, Schedule};
 use trainer::store::Store;
-use trainer::weights::{Tensor, Weights};
+use trainer::weights::{Tensor, WeightFormat, Weights};
 
 const DATASET: &str = r#"{"channel_names":{"0":"MRI"},"labels":{"background":0,"a":1,"b":2},"file_ending":".nii.gz"}"#;
 
@@ -38,7 +41,7 @@ struct Training {
 
 fn plans(name: &str) -> Value {
     let mut plans: Value =
-        serde_json::from_str(include_str!("../../nnunet/tests/golden/plans/hippocampus.json")).unwrap();
+        serde_json::from_str(include_str!("../../../nnunet/tests/golden/plans/hippocampus.json")).unwrap();
     let configuration = &mut plans["configurations"][name];
     let n_axes = configuration["patch_size"].as_array().unwrap().len();
     configuration["patch_size"] = json!(if n_axes == 2 { vec![8, 6] } else { vec![4, 8, 6] });
@@ -159,6 +162,8 @@ impl Training {
             configuration: ConfigurationName(name.into()),
             folds: vec![],
             max_members: None,
+            weights: WeightFormat::F32,
+            measurement: Measurement::Leave,
             identity: Identity {
                 id: BundleId::new("demo/test").unwrap(),
                 version: SemanticVersion::new("1.2.3").unwrap(),
@@ -257,7 +262,10 @@ fn a_training_that_ended_by_patience_leaves_the_members_of_its_cycles() {
     let card = String::from_utf8(open(&training.path("out/model.unb")).read(&card).unwrap()).unwrap();
     assert!(card.contains("ended with epoch 9, 5 epochs without a better average"), "{card}");
     fs_err::write(training.path("run/fold_1/early_end.json"), "[]").unwrap();
-    assert!(matches!(training.export(|_| ()), Err(ExportError::EarlyEnd { fold: Fold(1), .. })));
+    assert!(matches!(
+        training.export(|_| ()),
+        Err(ExportError::RunFolder { source: RunFolderError::EarlyEnd { fold: Fold(1), .. } })
+    ));
 }
 
 #[test]
@@ -273,14 +281,29 @@ fn documents_say_what_the_training_was() {
         "| `fold_1/checkpoint_19` | 1 | 0.5000 |",
         "- Patch [8, 6] voxels",
         "in 2 cycles",
+        "- Kernels stored in single precision",
+        // 256 MiB of libraries, one image three times, four sums of four floats, logits and probabilities, 3.5.
+        "256 MiB for any case, and 114 bytes per voxel",
+        "for each of 4 members",
     ] {
         assert!(card.contains(line), "{line} is missing in\n{card}");
     }
+    assert!(!card.contains("Measured"), "a figure of this machine would differ from run to run");
     assert_eq!(text("docs/license.txt"), "free\n");
     let bill: Value = serde_json::from_str(&text("sbom/model.cdx.json")).unwrap();
     let model = bundle.manifest().file(&bundle.manifest().members[0].model).unwrap().sha256.to_string();
     let hashes: Vec<_> = bill["components"].as_array().unwrap().iter().map(|c| &c["hashes"][0]["content"]).collect();
     assert!(hashes.contains(&&json!(model)));
+}
+
+#[test]
+fn what_is_measured_is_in_the_card() {
+    let training = Training::new("2d");
+    training.export(|request| request.measurement = Measurement::Take).unwrap();
+    let card = open(&training.path("out/model.unb")).read(&EntryPath::new("docs/model_card.md").unwrap()).unwrap();
+    let card = String::from_utf8(card).unwrap();
+    let line = card.lines().find(|line| line.contains("Measured when exported")).unwrap();
+    assert!(line.contains("s per patch and member") && line.contains("a patch took"), "{line}");
 }
 
 fn check_refused(change: impl FnOnce(&Training), message: &str) {
@@ -369,6 +392,13 @@ fn validated(training: &Training, fold: Fold) {
     training.write(&format!("run/{fold}/validation/scores.json"), scores.to_string().as_bytes());
 }
 
+/// The temperature in the bundle that was exported last.
+fn temperature(training: &Training) -> f32 {
+    let bundle = open(&training.path("out/model.unb"));
+    let pipeline = bundle.read(&bundle.manifest().pipeline).unwrap();
+    Pipeline::parse(&String::from_utf8(pipeline).unwrap()).unwrap().temperature
+}
+
 const CALIBRATION: &str = r#"{"format":1,"promise":{"method":"class-entropy","temperature":1.5,"level":0.9,"minimum_dice":0.7,
     "risk":0.05},"n_fit":10,"n_conformal":10,"n_without_score":1,"knots":[{"score":0.5,"dice":0.9}],"half_width":0.1,
     "accept_at_most":0.25}"#;
@@ -385,6 +415,14 @@ fn a_calibration_goes_along_with_the_members_that_it_speaks_of() {
     validated(&training, Fold(1));
     let other = |request: &mut Request| request.max_members = std::num::NonZeroUsize::new(1);
     assert_eq!(uncalibrated(other).unwrap(), "fold_0 was validated by other members than are exported");
+    assert_eq!(temperature(&training).to_bits(), 1.0_f32.to_bits(), "that of a mean over other members is unknown");
+    training.write("run/calibration.json", CALIBRATION.replace("1.5", "2.5").as_bytes());
+    let reason = "fold_0 was validated at another temperature than the calibration's; validate again";
+    assert_eq!(uncalibrated(|_| ()).unwrap(), reason);
+    fs_err::remove_file(training.path("run/calibration.json")).unwrap();
+    assert!(uncalibrated(|_| ()).is_some());
+    assert_eq!(temperature(&training).to_bits(), 1.5_f32.to_bits(), "the members were validated at it");
+    training.write("run/calibration.json", CALIBRATION.as_bytes());
     assert_eq!(uncalibrated(|_| ()), None);
 
     let bundle = open(&training.path("out/model.unb"));
