@@ -4,7 +4,7 @@
 //! killed, or finds the disk full, leaves the previous file as it was. It stands in this crate because this is the
 //! lowest one that writes files.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -81,7 +81,34 @@ impl Drop for Staged {
     }
 }
 
-fn temporary_name(name: &std::ffi::OsStr) -> OsString {
+/// Removes what writers that were killed have left in a folder; says how many files those were.
+///
+/// Only for a folder that nobody else is writing to: an unfinished file looks the same whether its writer lives.
+///
+/// # Errors
+///
+/// Whatever the system says; the message names the file.
+pub fn sweep(folder: &Path) -> io::Result<usize> {
+    let mut n_removed = 0;
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if is_temporary(&entry.file_name()) && entry.file_type()?.is_file() {
+            fs_err::remove_file(entry.path())?;
+            n_removed += 1;
+        }
+    }
+    Ok(n_removed)
+}
+
+/// Whether a name is one that [`temporary_name`] makes.
+fn is_temporary(name: &OsStr) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let middle = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(".tmp"));
+    let numbers = middle.and_then(|middle| middle.rsplit_once('.')?.1.split_once('-'));
+    numbers.is_some_and(|(process, counter)| is_number(process) && is_number(counter))
+}
+
+fn temporary_name(name: &OsStr) -> OsString {
     /// Distinguishes the files that one process writes at a time.
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let mut temporary = OsString::from(".");
@@ -132,6 +159,26 @@ mod tests {
         drop(stage(&path, |file| file.write_all(b"new")).unwrap());
         assert_eq!(fs_err::read(&path).unwrap(), b"old");
         assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept =
+            ["a.json", ".a.json", ".a.tmp", "a.json.1-2.tmp", ".a.json.1-x.tmp", ".a.json.-2.tmp", ".a.json.12.tmp"];
+        for name in kept.iter().chain(&[".a.json.1-2.tmp", ".b.c.d.345-0.tmp"]) {
+            fs_err::write(folder.path().join(name), b"x").unwrap();
+        }
+        // As one that is killed: neither committed nor dropped.
+        let staged = stage(&folder.path().join("a.json"), |file| file.write_all(b"new")).unwrap();
+        std::mem::forget(staged);
+        fs_err::create_dir(folder.path().join(".folder.1-2.tmp")).unwrap();
+        assert_eq!(sweep(folder.path()).unwrap(), 3);
+        assert_eq!(sweep(folder.path()).unwrap(), 0);
+        for name in kept {
+            assert!(folder.path().join(name).is_file(), "{name}");
+        }
+        assert!(sweep(&folder.path().join("none")).unwrap_err().to_string().contains("none"));
     }
 
     #[test]

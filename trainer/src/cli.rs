@@ -8,6 +8,7 @@ pub mod checkpoints;
 pub mod convert_msd;
 pub mod determine_postprocessing;
 pub mod device;
+pub mod devices;
 pub mod export;
 pub mod find_best_configuration;
 pub mod fingerprint;

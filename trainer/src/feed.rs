@@ -20,31 +20,54 @@ const N_AHEAD: usize = 3;
 /// Images and targets of one iteration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
+    n_samples: usize,
     image: Vec<f32>,
     image_shape: Vec<i64>,
     targets: Vec<(Vec<u8>, Vec<i64>)>,
 }
 
 impl Batch {
-    /// Images `[n, channel, (z,) y, x]` on a device.
-    ///
-    /// # Errors
-    ///
-    /// libtorch's own.
-    pub fn image(&self, device: Device) -> Result<Tensor, TchError> {
-        Tensor::f_from_slice(&self.image)?.f_reshape(&self.image_shape)?.f_to(device)
+    /// Images of the batch.
+    pub fn n_samples(&self) -> usize {
+        self.n_samples
     }
 
-    /// Labels `[n, (z,) y, x]` per decoder stage, finest first, on a device.
+    /// Images `[n, channel, (z,) y, x]` of some samples on a device.
     ///
     /// # Errors
     ///
     /// libtorch's own.
-    pub fn targets(&self, device: Device) -> Result<Vec<Tensor>, TchError> {
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many samples.
+    pub fn images(&self, samples: &Range<usize>, device: Device) -> Result<Tensor, TchError> {
+        let (image, shape) = self.part(&self.image, &self.image_shape, samples);
+        Tensor::f_from_slice(image)?.f_reshape(shape)?.f_to(device)
+    }
+
+    /// Labels `[n, (z,) y, x]` of some samples per decoder stage, finest first, on a device.
+    ///
+    /// # Errors
+    ///
+    /// libtorch's own.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many samples.
+    pub fn targets(&self, samples: &Range<usize>, device: Device) -> Result<Vec<Tensor>, TchError> {
         let target = |(labels, shape): &(Vec<u8>, Vec<i64>)| {
+            let (labels, shape) = self.part(labels, shape, samples);
             Tensor::f_from_slice(labels)?.f_reshape(shape)?.f_to(device)?.f_to_kind(Kind::Int64)
         };
         self.targets.iter().map(target).collect()
+    }
+
+    fn part<'a, T>(&self, values: &'a [T], shape: &[i64], samples: &Range<usize>) -> (&'a [T], Vec<i64>) {
+        let n_values = values.len() / self.n_samples;
+        let mut shape = shape.to_vec();
+        shape[0] = extent(samples.len());
+        (&values[samples.start * n_values..samples.end * n_values], shape)
     }
 }
 
@@ -107,7 +130,7 @@ fn make(sampler: &Sampler, epoch: u32, iteration: u32, n_axes: usize) -> Result<
     let targets = targets.collect();
     let image_shape = [&[extent(n), extent(n_channels)], &spatial(sampler.geometry.patch, n_axes)[..]].concat();
     let image = samples.iter().flat_map(|sample| sample.image.iter().copied()).collect();
-    Ok(Batch { image, image_shape, targets })
+    Ok(Batch { n_samples: n, image, image_shape, targets })
 }
 
 fn spatial(zyx: [usize; 3], n_axes: usize) -> Vec<i64> {

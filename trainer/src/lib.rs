@@ -40,6 +40,7 @@ pub mod pseudo_dice;
 pub mod pth;
 pub mod random;
 pub mod raw_dataset;
+pub mod replicas;
 pub mod run_folder;
 pub mod run_record;
 pub mod sample;

@@ -6,15 +6,17 @@
 //! nowhere; where only part of the voxels count, the cross-entropy of regions is divided by their number and not by
 //! that of voxels times regions, as nnU-Net does. Departs where nnU-Net divides by zero: a network with a single
 //! decoder stage weights that stage by 1.
+//!
+//! The loss is a function of sums over voxels ([`sums`]), and sums of parts of a batch add up: so the loss of a batch
+//! whose images lie on several devices is the loss of the batch, where nnU-Net's means of means differ from it when
+//! devices have unequal shares.
 
-use tch::{Kind, Reduction, TchError, Tensor};
+pub mod sums;
 
-use crate::annotation::{Annotation, Outputs};
+use tch::{TchError, Tensor};
 
-const SMOOTH: f64 = 1e-5;
-const SMALLEST_DENOMINATOR: f64 = 1e-8;
-/// No target has this value; libtorch's default.
-const NO_INDEX: i64 = -100;
+use crate::annotation::Annotation;
+use sums::StageSums;
 
 /// Whether Dice is computed per image or over the batch as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,16 +66,7 @@ impl Loss {
     ///
     /// If there is not one target and one weight per stage, or no stage.
     pub fn deep_supervision(&self, logits: &[Tensor], targets: &[Tensor], weights: &[f64]) -> Result<Tensor, TchError> {
-        assert!(logits.len() == targets.len() && logits.len() == weights.len(), "one target and one weight per stage");
-        let mut total: Option<Tensor> = None;
-        for ((logits, target), &weight) in logits.iter().zip(targets).zip(weights) {
-            let weighted = self.of_stage(logits, target)?.f_mul_scalar(weight)?;
-            total = Some(match total {
-                Some(total) => total.f_add(&weighted)?,
-                None => weighted,
-            });
-        }
-        Ok(total.expect("a network has at least one stage"))
+        self.of_sums(&[self.sums(logits, targets)?], weights)
     }
 
     /// Cross-entropy minus mean soft Dice of one stage; a tensor without axes.
@@ -82,71 +75,51 @@ impl Loss {
     ///
     /// As [`Loss::deep_supervision`].
     pub fn of_stage(&self, logits: &Tensor, target: &Tensor) -> Result<Tensor, TchError> {
-        let (reference, mask) = tch::no_grad(|| {
-            let reference = self.annotation.channels(target)?;
-            Ok::<_, TchError>((reference, self.annotation.mask(target)?))
-        })?;
-        match self.annotation.outputs() {
-            Outputs::Classes(_) => {
-                let log_probabilities = logits.f_log_softmax(1, Kind::Float)?;
-                let cross_entropy = self.cross_entropy(&log_probabilities, target, mask.as_ref())?;
-                let n_foreground = reference.size()[1] - 1;
-                let foreground = log_probabilities.f_exp()?.f_narrow(1, 1, n_foreground)?;
-                let reference = reference.f_narrow(1, 1, n_foreground)?;
-                cross_entropy.f_sub(&self.soft_dice(&foreground, &reference, mask.as_ref())?)
-            }
-            Outputs::Regions(_) => {
-                let cross_entropy = binary_cross_entropy(logits, &reference, mask.as_ref())?;
-                cross_entropy.f_sub(&self.soft_dice(&logits.f_sigmoid()?, &reference, mask.as_ref())?)
-            }
+        StageSums::of(&self.annotation, logits, target)?.loss(&self.annotation, self.dice_over)
+    }
+
+    /// What the loss of these images needs of every stage.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loss::deep_supervision`].
+    ///
+    /// # Panics
+    ///
+    /// If there is not one target per stage.
+    pub fn sums(&self, logits: &[Tensor], targets: &[Tensor]) -> Result<Vec<StageSums>, TchError> {
+        assert!(logits.len() == targets.len(), "one target per stage");
+        let stages = logits.iter().zip(targets);
+        stages.map(|(logits, target)| StageSums::of(&self.annotation, logits, target)).collect()
+    }
+
+    /// The loss of a batch from the sums of its parts, which lie on one device, in the order of the images.
+    ///
+    /// # Errors
+    ///
+    /// libtorch's own.
+    ///
+    /// # Panics
+    ///
+    /// If there is no part, no stage, or not one weight per stage.
+    pub fn of_sums(&self, parts: &[Vec<StageSums>], weights: &[f64]) -> Result<Tensor, TchError> {
+        assert!(parts.iter().all(|part| part.len() == weights.len()), "one weight per stage");
+        let mut total: Option<Tensor> = None;
+        for (stage, &weight) in weights.iter().enumerate() {
+            let parts: Vec<&StageSums> = parts.iter().map(|part| &part[stage]).collect();
+            let weighted = StageSums::join(&parts)?.loss(&self.annotation, self.dice_over)?.f_mul_scalar(weight)?;
+            total = Some(match total {
+                Some(total) => total.f_add(&weighted)?,
+                None => weighted,
+            });
         }
+        Ok(total.expect("a network has at least one stage"))
     }
-
-    /// Mean over the voxels that count; 0 where none does.
-    fn cross_entropy(
-        &self,
-        log_probabilities: &Tensor,
-        target: &Tensor,
-        mask: Option<&Tensor>,
-    ) -> Result<Tensor, TchError> {
-        let (Some(ignore), Some(mask)) = (self.annotation.ignore(), mask) else {
-            return log_probabilities.f_nll_loss_nd(target, None::<&Tensor>, Reduction::Mean, NO_INDEX);
-        };
-        let sum = log_probabilities.f_nll_loss_nd(target, None::<&Tensor>, Reduction::Sum, i64::from(ignore))?;
-        sum.f_div(&mask.f_sum(Kind::Float)?.f_clamp_min(1.0)?)
-    }
-
-    /// Mean soft Dice of all channels; the reference has no voxel where the mask has none.
-    fn soft_dice(&self, probabilities: &Tensor, reference: &Tensor, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
-        let spatial: Vec<i64> = (2..).take(probabilities.dim() - 2).collect();
-        let sum = |tensor: &Tensor| {
-            let per_image = tensor.f_sum_dim_intlist(&spatial[..], false, Kind::Float)?;
-            match self.dice_over {
-                DiceOver::Images => Ok(per_image),
-                DiceOver::Batch => per_image.f_sum_dim_intlist(&[0_i64][..], false, Kind::Float),
-            }
-        };
-        let in_prediction = match mask {
-            Some(mask) => sum(&probabilities.f_mul(mask)?)?,
-            None => sum(probabilities)?,
-        };
-        let numerator = sum(&probabilities.f_mul(reference)?)?.f_mul_scalar(2.0)?.f_add_scalar(SMOOTH)?;
-        let denominator = in_prediction.f_add(&sum(reference)?)?.f_add_scalar(SMOOTH)?;
-        numerator.f_div(&denominator.f_clamp_min(SMALLEST_DENOMINATOR)?)?.f_mean(Kind::Float)
-    }
-}
-
-/// Mean over voxels and regions; with a mask the sum over both by the number of voxels that count.
-fn binary_cross_entropy(logits: &Tensor, reference: &Tensor, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
-    let of =
-        |reduction| logits.f_binary_cross_entropy_with_logits(reference, None::<&Tensor>, None::<&Tensor>, reduction);
-    let Some(mask) = mask else { return of(Reduction::Mean) };
-    let sum = of(Reduction::None)?.f_mul(mask)?.f_sum(Kind::Float)?;
-    sum.f_div(&mask.f_sum(Kind::Float)?.f_clamp_min(SMALLEST_DENOMINATOR)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use tch::Kind;
 
     use super::*;
     use crate::weights::Weights;

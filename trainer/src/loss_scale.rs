@@ -2,7 +2,8 @@
 //!
 //! Follows `torch.amp.GradScaler`, as nnU-Net uses it: the loss is multiplied before the backward pass and the gradients
 //! are divided after it; where one of them is not finite, the step is skipped and the factor halved; after 2000 steps in
-//! a row that were taken, it is doubled.
+//! a row that were taken, it is doubled. Departs where no factor helps any more: then the training has diverged, which
+//! nnU-Net does not notice.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,8 @@ const FIRST: f64 = 65_536.0;
 const GROWTH: f64 = 2.0;
 const BACKOFF: f64 = 0.5;
 const STEPS_TO_GROW: u32 = 2000;
+/// Gradients that are not finite below this factor are not so because of it.
+const SMALLEST: f64 = 1.0 / 65_536.0;
 
 /// The factor and how many steps in a row it has served.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,11 @@ impl LossScale {
     /// What the loss is multiplied with.
     pub fn factor(&self) -> f64 {
         self.factor
+    }
+
+    /// Whether steps were skipped until no factor can be the reason.
+    pub fn is_exhausted(&self) -> bool {
+        self.factor < SMALLEST
     }
 
     /// Learns how a step went.
@@ -66,5 +74,17 @@ mod tests {
         scale.update(Step::Skipped);
         scale.update(Step::Taken);
         assert_eq!(scale.factor(), 32_768.0);
+    }
+
+    #[test]
+    fn a_factor_is_exhausted_after_two_to_the_sixteenth_has_failed_on_either_side_of_one() {
+        let mut scale = LossScale::default();
+        for _ in 0..32 {
+            assert!(!scale.is_exhausted());
+            scale.update(Step::Skipped);
+        }
+        assert!(!scale.is_exhausted());
+        scale.update(Step::Skipped);
+        assert!(scale.is_exhausted());
     }
 }

@@ -15,6 +15,10 @@ const LIBRARIES: u64 = 256 << 20;
 const BYTES_PER_FLOAT: u64 = 4;
 /// Weights, gradients, momentum, and the copies of weights and momentum that are saved.
 const COPIES_OF_PARAMETERS: u64 = 6;
+/// Of these, the copies that are saved.
+const COPIES_SAVED: u64 = 2;
+/// Weights and gradients.
+const COPIES_PER_REPLICA: u64 = 2;
 /// Logits, log-probabilities, probabilities, reference, and the gradients of the first three.
 const COPIES_OF_LOGITS: u64 = 7;
 /// Batches that wait, one that is made, and one that is trained on.
@@ -48,6 +52,28 @@ impl Need {
             batches: N_BATCHES * batch * sample,
             cases,
         }
+    }
+
+    /// The need where the network has `n_replicas` on the processors; each further one has weights and gradients.
+    #[must_use]
+    pub fn with_replicas(self, n_replicas: usize) -> Self {
+        let further = COPIES_PER_REPLICA * (n_replicas as u64).saturating_sub(1);
+        Self { parameters: self.parameters + self.parameters / COPIES_OF_PARAMETERS * further, ..self }
+    }
+
+    /// What of it lies in the machine's own memory where the network is trained on GPUs: the copies that are saved,
+    /// batches and cases.
+    #[must_use]
+    pub fn beside_gpus(self) -> Self {
+        Self { parameters: self.parameters / COPIES_OF_PARAMETERS * COPIES_SAVED, activations: 0, ..self }
+    }
+
+    /// Bytes that a GPU needs at the very least for `n_samples` of the batch: weights, gradients and momentum, and
+    /// feature maps in half precision.
+    pub fn on_gpu(&self, n_samples: usize, batch_size: usize) -> u64 {
+        let parameters = self.parameters / COPIES_OF_PARAMETERS * (COPIES_OF_PARAMETERS - COPIES_SAVED);
+        let share = u128::from(self.activations) * n_samples as u128 / (2 * batch_size.max(1) as u128);
+        parameters.saturating_add(u64::try_from(share).unwrap_or(u64::MAX))
     }
 
     /// All of it, with the libraries.
@@ -152,6 +178,16 @@ mod tests {
         assert_eq!(need.batches, 5 * 2 * 1024 * 6);
         assert_eq!(need.cases, 1000);
         assert_eq!(need.total(), LIBRARIES + need.parameters + need.activations + need.batches + need.cases);
+    }
+
+    #[test]
+    fn replicas_add_weights_and_gradients_and_gpus_take_the_network_from_the_host() {
+        let need = Need { parameters: 60, activations: 400, batches: 7, cases: 8 };
+        assert_eq!(need.with_replicas(1), need);
+        assert_eq!(need.with_replicas(3).parameters, 60 + 2 * 20);
+        assert_eq!(need.beside_gpus(), Need { parameters: 20, activations: 0, batches: 7, cases: 8 });
+        // Four copies of the parameters; three of four samples, two bytes a float.
+        assert_eq!(need.on_gpu(3, 4), 40 + 150);
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub struct Origin {
     pub libtorch: String,
     /// Git revision of the program's source code.
     pub revision: String,
+    /// Where it was begun, one replica on each.
+    #[serde(default)]
+    pub devices: Vec<String>,
 }
 
 impl Origin {
@@ -73,6 +76,7 @@ impl Origin {
             splits: Some(splits),
             libtorch: known(option_env!("UNNUNET_LIBTORCH")),
             revision: known(option_env!("UNNUNET_REVISION")),
+            devices: Vec::new(),
         }
     }
 }
@@ -195,7 +199,12 @@ mod tests {
             seed: 7,
             threads: 2,
             previous_stage: None,
-            origin: Origin { splits: Some(Digest::of(b"s")), libtorch: "2".into(), revision: "a".into() },
+            origin: Origin {
+                splits: Some(Digest::of(b"s")),
+                libtorch: "2".into(),
+                revision: "a".into(),
+                devices: vec![],
+            },
         };
         record.write(&path).unwrap();
         record.check_same(&path).unwrap();

@@ -1,8 +1,8 @@
 //! The training of one fold: epochs of batches, validation, checkpoints.
 //!
 //! After every epoch the state is saved last, after whatever else the epoch leaves, so that a training killed at any
-//! moment repeats at most one epoch and leaves the same files as an undisturbed one. On the CPU, with the same number
-//! of threads of libtorch, it leaves them bit by bit.
+//! moment, or without room on the disk, repeats at most one epoch and leaves the same files as an undisturbed one. On the
+//! CPU, with the same number of threads of libtorch and the same devices, it leaves them bit by bit.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,24 +10,26 @@ use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use imaging::atomic_file;
 use nnunet::fold::Fold;
 use nnunet::topology::UNet;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
-use tch::{Device, TchError, Tensor};
+use tch::TchError;
 
 use crate::checkpoint::{CheckpointError, CheckpointFolder, Latest, TrainingState};
 use crate::feed::{self, Batch, Demand};
 use crate::initialization::initial_weights;
 use crate::journal::{EpochRecord, Journal};
 use crate::limits::{EarlyEnd, Ending, Limits, Standing};
-use crate::loss::{Loss, deep_supervision_weights};
+use crate::loss::Loss;
 use crate::loss_scale::LossScale;
-use crate::network::{Network, NetworkError};
+use crate::network::NetworkError;
 use crate::presentation::{self, PresentationError};
 use crate::pseudo_dice::{Confusion, mean, moving_average};
+use crate::replicas::{Devices, Replicas};
 use crate::sample::Sampler;
 use crate::schedule::Schedule;
-use crate::sgd::Sgd;
+use crate::sgd::{Sgd, Step};
 use crate::store::StoreError;
 
 /// Everything that a training is made of.
@@ -53,8 +55,8 @@ pub struct Training {
     pub seed: u64,
     /// The fold.
     pub fold: Fold,
-    /// Where the network is trained.
-    pub device: Device,
+    /// Where the network is trained; every device has a part of each batch.
+    pub devices: Devices,
     /// Threads that make batches.
     pub n_workers: usize,
     /// The fold's folder, which exists.
@@ -84,7 +86,7 @@ pub trait Observer {
 
 /// Network and optimizer between two epochs.
 struct Progress {
-    network: Network,
+    replicas: Replicas,
     optimizer: Sgd,
     next_epoch: u32,
     ema: Option<f64>,
@@ -103,6 +105,8 @@ impl Training {
     /// refuses.
     pub fn run(&self, start: Start, observer: &mut dyn Observer) -> Result<Ending, TrainingError> {
         let began = Instant::now();
+        self.check_shares()?;
+        atomic_file::sweep(&self.folder).map_err(|source| TrainingError::Sweep { source })?;
         let checkpoints = CheckpointFolder::new(&self.folder);
         let mut progress = match start {
             Start::Afresh => self.begin()?,
@@ -140,6 +144,21 @@ impl Training {
         })
     }
 
+    /// Checks that every replica has a sample of every batch; asked by [`Training::run`], and by whoever has something
+    /// to lose before.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainingError::Shares`].
+    pub fn check_shares(&self) -> Result<(), TrainingError> {
+        let batch_size = self.sampler.batch_size.min(self.validation.batch_size);
+        let n_replicas = self.devices.n_replicas();
+        if n_replicas > batch_size {
+            return Err(TrainingError::Shares { n_replicas, batch_size });
+        }
+        Ok(())
+    }
+
     /// Whether the training ends before the next epoch.
     fn ending(&self, limits: Limits, progress: &Progress, elapsed: Duration) -> Option<Ending> {
         let epoch = progress.next_epoch.checked_sub(1)?;
@@ -162,21 +181,23 @@ impl Training {
 
     fn begin(&self) -> Result<Progress, TrainingError> {
         let weights = initial_weights(&self.topology, self.seed, self.fold);
-        let network = Network::new(&self.topology, &weights, self.device)?;
-        let optimizer = Sgd::new(network.parameters())?;
-        let loss_scale = self.device.is_cuda().then(LossScale::default);
-        Ok(Progress { network, optimizer, next_epoch: 0, ema: None, best_ema: None, best_epoch: 0, loss_scale })
+        let replicas = Replicas::new(&self.topology, &weights, &self.devices)?;
+        let optimizer = Sgd::new(replicas.first().parameters())?;
+        let loss_scale = self.devices.first.is_cuda().then(LossScale::default);
+        Ok(Progress { replicas, optimizer, next_epoch: 0, ema: None, best_ema: None, best_epoch: 0, loss_scale })
     }
 
     fn resume(&self, checkpoints: &CheckpointFolder) -> Result<Progress, TrainingError> {
         let Latest { state, weights, momentum } = checkpoints.load_latest()?;
-        let network = Network::new(&self.topology, &weights, self.device)?;
-        let optimizer = Sgd::resume(&network, &self.topology, &momentum)?;
-        let (ema, best_ema) = (state.ema_pseudo_dice, state.best_ema_pseudo_dice);
+        let replicas = Replicas::new(&self.topology, &weights, &self.devices)?;
+        let optimizer = Sgd::resume(replicas.first(), &self.topology, &momentum)?;
+        // Killed between the two files of the best checkpoint: the epoch that is repeated was better, and is again.
+        let is_whole = checkpoints.load("best").is_ok();
+        let (ema, best_ema) = (state.ema_pseudo_dice, state.best_ema_pseudo_dice.filter(|_| is_whole));
         let best_epoch = state.best_epoch.unwrap_or(state.epoch);
-        let loss_scale = self.device.is_cuda().then(|| state.loss_scale.unwrap_or_default());
+        let loss_scale = self.devices.first.is_cuda().then(|| state.loss_scale.unwrap_or_default());
         let next_epoch = state.epoch.saturating_add(1);
-        Ok(Progress { network, optimizer, next_epoch, ema, best_ema, best_epoch, loss_scale })
+        Ok(Progress { replicas, optimizer, next_epoch, ema, best_ema, best_epoch, loss_scale })
     }
 
     fn epoch(
@@ -188,17 +209,22 @@ impl Training {
     ) -> Result<EpochRecord, TrainingError> {
         let began = Instant::now();
         let learning_rate = self.schedule.rate(epoch);
-        let mut training_loss = 0.0;
+        let (mut sum, mut n_finite) = (0.0, 0_u32);
         for iteration in 0..self.n_iterations {
             let batch = next(batches)?;
-            let loss = self.step(progress, &batch, learning_rate)?;
-            if !loss.is_finite() {
+            let (loss, step) = self.step(progress, &batch, learning_rate)?;
+            // In half precision a batch may have no finite loss, and with its step it is left out.
+            let is_skipped = step == Step::Skipped && !progress.loss_scale.is_some_and(|scale| scale.is_exhausted());
+            if loss.is_finite() {
+                (sum, n_finite) = (sum + loss, n_finite + 1);
+            }
+            if !(is_skipped || step == Step::Taken && loss.is_finite()) {
                 return Err(TrainingError::Diverged { epoch, iteration, learning_rate });
             }
-            training_loss += loss / f64::from(self.n_iterations);
             observer.iteration(epoch, iteration, loss);
         }
-        let (validation_loss, pseudo_dice) = self.validate(&progress.network, batches)?;
+        let training_loss = sum / f64::from(n_finite);
+        let (validation_loss, pseudo_dice) = self.validate(&mut progress.replicas, batches)?;
         progress.ema = moving_average(progress.ema, mean(&pseudo_dice));
         Ok(EpochRecord {
             epoch,
@@ -214,42 +240,34 @@ impl Training {
         })
     }
 
-    fn step(&self, progress: &mut Progress, batch: &Batch, learning_rate: f64) -> Result<f64, TchError> {
-        let (loss, _) = self.loss_of(&progress.network, batch)?;
-        let Some(scale) = &mut progress.loss_scale else {
-            loss.f_backward()?;
-            progress.optimizer.step(learning_rate)?;
-            return loss.f_double_value(&[]);
+    fn step(&self, progress: &mut Progress, batch: &Batch, learning_rate: f64) -> Result<(f64, Step), TchError> {
+        let factor = progress.loss_scale.map(|scale| scale.factor());
+        let loss = progress.replicas.backward(batch, &self.loss, factor)?;
+        let step = match &mut progress.loss_scale {
+            None => progress.optimizer.step(learning_rate).map(|()| Step::Taken)?,
+            Some(scale) => {
+                let step = progress.optimizer.step_scaled(learning_rate, scale.factor())?;
+                scale.update(step);
+                step
+            }
         };
-        loss.f_mul_scalar(scale.factor())?.f_backward()?;
-        scale.update(progress.optimizer.step_scaled(learning_rate, scale.factor())?);
-        loss.f_double_value(&[])
-    }
-
-    /// Loss of a batch and the logits at full resolution; in mixed precision on CUDA, as nnU-Net.
-    fn loss_of(&self, network: &Network, batch: &Batch) -> Result<(Tensor, Tensor), TchError> {
-        let weights = deep_supervision_weights(network.n_heads());
-        let (image, targets) = (batch.image(self.device)?, batch.targets(self.device)?);
-        tch::autocast(self.device.is_cuda(), || {
-            let mut logits = network.heads(&image, weights.len())?;
-            let loss = self.loss.deep_supervision(&logits, &targets, &weights)?;
-            Ok((loss, logits.swap_remove(0)))
-        })
+        progress.replicas.broadcast()?;
+        Ok((loss, step))
     }
 
     fn validate(
         &self,
-        network: &Network,
+        replicas: &mut Replicas,
         batches: &Receiver<Result<Batch, StoreError>>,
     ) -> Result<(f64, Vec<Option<f64>>), TrainingError> {
         let mut confusion = Confusion::new(&self.loss.annotation);
         let mut mean_loss = 0.0;
         for _ in 0..self.n_validation {
-            let batch = next(batches)?;
-            let (loss, logits) = tch::no_grad(|| self.loss_of(network, &batch))?;
-            let target = batch.targets(self.device)?.swap_remove(0);
-            confusion.add(&logits, &target)?;
-            mean_loss += loss.f_double_value(&[])? / f64::from(self.n_validation);
+            let (loss, parts) = replicas.evaluate(&next(batches)?, &self.loss)?;
+            for part in &parts {
+                confusion.add(&part.logits, &part.target)?;
+            }
+            mean_loss += loss / f64::from(self.n_validation);
         }
         Ok((mean_loss, confusion.dice()))
     }
@@ -261,7 +279,7 @@ impl Training {
         progress: &mut Progress,
         record: &EpochRecord,
     ) -> Result<(), TrainingError> {
-        let weights = progress.network.weights()?;
+        let weights = progress.replicas.first().weights()?;
         let is_best = match (progress.ema, progress.best_ema) {
             (Some(ema), Some(best)) => ema > best,
             (ema, None) => ema.is_some() || record.epoch == 0,
@@ -347,12 +365,26 @@ pub enum TrainingError {
         #[from]
         source: PresentationError,
     },
+    /// There are more replicas than a batch has samples.
+    #[error("a batch of {batch_size} samples cannot be shared by {n_replicas} devices")]
+    Shares {
+        /// Devices that were named.
+        n_replicas: usize,
+        /// Samples of a batch.
+        batch_size: usize,
+    },
     /// A case could not be read.
     #[error("a preprocessed case failed")]
     Store {
         /// Which, and why.
         #[from]
         source: StoreError,
+    },
+    /// What a training that was killed has left could not be removed.
+    #[error("the folder of the training cannot be cleaned")]
+    Sweep {
+        /// What the system said, with the file.
+        source: io::Error,
     },
     /// A thread could not be started.
     #[error("cannot start a thread")]

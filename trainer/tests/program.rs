@@ -97,6 +97,24 @@ fn a_data_set_is_planned_preprocessed_and_trained() {
 }
 
 #[test]
+fn several_devices_share_batches_and_more_than_samples_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    raw(root);
+    check(root, "plan-and-preprocess -d 1 -c 2d --features 4 --batch-size 2", 0, "5 cases preprocessed");
+    check(root, &format!("{TRAIN} --device cpu,cpu"), 0, "epoch 1/2 (cycle 1");
+    let fold = root.join("results/Dataset001_Squares/UnnunetTrainer__nnUNetPlans__2d/fold_0");
+    let run: serde_json::Value = serde_json::from_str(&fs_err::read_to_string(fold.join("run.json")).unwrap()).unwrap();
+    assert_eq!(run["origin"]["devices"], serde_json::json!(["cpu", "cpu"]));
+    let refused = "a batch of 2 samples cannot be shared by 3 devices";
+    check(root, &format!("{TRAIN} --overwrite --device cpu,cpu,cpu"), 2, refused);
+    assert!(fold.join("checkpoint_1.json").is_file(), "what lay there was touched");
+    check(root, &format!("{TRAIN} --device cpu,cuda:0"), 2, "of one kind");
+    // The same training may go on elsewhere.
+    check(root, &format!("{TRAIN} --continue --device cpu"), 0, "");
+}
+
+#[test]
 fn a_bad_case_is_named_and_nothing_is_planned_without_it() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();

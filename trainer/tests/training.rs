@@ -23,6 +23,7 @@ use trainer::limits::{EarlyEnd, Ending, Limits};
 use trainer::loss::{DiceOver, Loss, deep_supervision_weights};
 use trainer::patch_geometry::PatchGeometry;
 use trainer::random::Purpose;
+use trainer::replicas::Devices;
 use trainer::sample::Sampler;
 use trainer::schedule::{Decay, Schedule};
 use trainer::store::Store;
@@ -103,7 +104,7 @@ fn training(data: &Path, folder: PathBuf, n_workers: usize, room: u64) -> Traini
         n_validation: 2,
         seed: 5,
         fold: Fold(0),
-        device: Device::Cpu,
+        devices: Devices::one(Device::Cpu),
         n_workers,
         folder,
         sampler: sampler(Purpose::Training, &cases[..3], PatchGeometry::training(&configuration)),

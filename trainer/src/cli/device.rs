@@ -4,7 +4,7 @@
 //! It is loaded here before libtorch is first asked, so that one program serves machines with and without a GPU. Its
 //! libraries (cuBLAS, cuDNN and others) must lie where the system or the program looks for them.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -15,8 +15,8 @@ use crate::cli::output;
 
 /// Registers CUDA with libtorch when it is loaded.
 const LIBRARY: &CStr = c"libtorch_cuda.so";
-/// Exists where the system drives an NVIDIA device.
-const DRIVER: &str = "/proc/driver/nvidia/version";
+/// One of these exists where the system drives an NVIDIA device; the second where Windows lends it to a Linux of its own.
+const DRIVERS: [&str; 2] = ["/proc/driver/nvidia/version", "/dev/dxg"];
 
 /// What `--device` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,14 @@ impl FromStr for Wanted {
 }
 
 impl Wanted {
+    /// The number of a CUDA device.
+    pub fn number(&self) -> Option<usize> {
+        match self {
+            Self::Cuda(number) => Some(*number),
+            Self::Auto | Self::Cpu => None,
+        }
+    }
+
     /// The device of libtorch.
     ///
     /// # Errors
@@ -55,7 +63,7 @@ impl Wanted {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(number) => cuda(number),
-            Self::Auto if !Path::new(DRIVER).exists() => Ok(Device::Cpu),
+            Self::Auto if !has_driver() => Ok(Device::Cpu),
             Self::Auto => cuda(0).or_else(|error| {
                 output::note(format_args!("warning: training on the CPU: {error}"));
                 Ok(Device::Cpu)
@@ -64,13 +72,20 @@ impl Wanted {
     }
 }
 
+fn has_driver() -> bool {
+    DRIVERS.iter().any(|path| Path::new(path).exists())
+}
+
 fn cuda(number: usize) -> anyhow::Result<Device> {
-    ensure!(Path::new(DRIVER).exists(), "`--device cuda:{number}`: this machine has no NVIDIA driver (`{DRIVER}`)");
+    ensure!(has_driver(), "`--device cuda:{number}`: this machine has no NVIDIA driver (`{}`)", DRIVERS[0]);
     if let Err(message) = load(LIBRARY) {
         bail!("`--device cuda:{number}`: libtorch's CUDA part cannot be loaded: {message}");
     }
     let n_devices = if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 };
-    among(number, n_devices)
+    let device = among(number, n_devices)?;
+    // Patches are always of one size, so it pays to try which convolution is the quickest, as nnU-Net lets cuDNN do.
+    tch::Cuda::cudnn_set_benchmark(true);
+    Ok(device)
 }
 
 /// The device of this number, if there are as many.
@@ -96,6 +111,40 @@ fn load(name: &CStr) -> Result<(), String> {
     }
     // SAFETY: checked above; it is copied before the loader is asked again.
     Err(unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned())
+}
+
+/// Bytes that are free on a CUDA device that was opened; `None` on the CPU, or where the device does not say.
+#[expect(unsafe_code, reason = "the binding does not ask for it")]
+pub fn free_memory(device: Device) -> Option<u64> {
+    type Select = unsafe extern "C" fn(c_int) -> c_int;
+    type Current = unsafe extern "C" fn(*mut c_int) -> c_int;
+    type Ask = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+    let Device::Cuda(number) = device else { return None };
+    let number = c_int::try_from(number).ok()?;
+    // SAFETY: the names are those of the CUDA runtime that libtorch's CUDA part has brought, the types its functions'.
+    let (current, select, ask) = unsafe {
+        (
+            std::mem::transmute::<*mut c_void, Option<Current>>(symbol(c"cudaGetDevice"))?,
+            std::mem::transmute::<*mut c_void, Option<Select>>(symbol(c"cudaSetDevice"))?,
+            std::mem::transmute::<*mut c_void, Option<Ask>>(symbol(c"cudaMemGetInfo"))?,
+        )
+    };
+    let (mut before, mut free, mut total) = (0, 0, 0);
+    // SAFETY: all pointers lead to values that outlive the calls.
+    let succeeded = unsafe {
+        let succeeded = current(&raw mut before) == 0 && select(number) == 0;
+        let succeeded = succeeded && ask(&raw mut free, &raw mut total) == 0;
+        // The device that was current stays current for whoever comes next.
+        select(before) == 0 && succeeded
+    };
+    succeeded.then(|| u64::try_from(free).ok()).flatten()
+}
+
+/// Where a function of any loaded library lies; null if there is none of this name.
+#[expect(unsafe_code, reason = "the system's loader has no safe interface")]
+fn symbol(name: &CStr) -> *mut c_void {
+    // SAFETY: the name ends with a zero.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
 }
 
 #[cfg(test)]
@@ -124,5 +173,11 @@ mod tests {
         let error = load(c"libof_nobody.so").unwrap_err();
         assert!(error.contains("libof_nobody.so"), "{error}");
         load(c"libc.so.6").unwrap();
+    }
+
+    #[test]
+    fn functions_are_found_by_name_and_only_gpus_have_memory_of_their_own() {
+        assert!(symbol(c"no_such_function_anywhere").is_null() && !symbol(c"malloc").is_null());
+        assert_eq!(free_memory(Device::Cpu), None);
     }
 }

@@ -4,9 +4,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
+use tch::Device;
 
+use crate::cli::{device, devices};
 use crate::limits::Limits;
 use crate::memory::{self, Need};
+use crate::replicas::Devices;
 use crate::schedule::Schedule;
 
 /// Flags of time, patience and memory.
@@ -18,7 +21,7 @@ pub struct LimitArgs {
     /// End with the cycle in which the moving average of the pseudo-Dice has not risen for this many epochs.
     #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u32).range(1..))]
     patience: Option<u32>,
-    /// Memory that the training may take, MiB, in place of what the system says is available.
+    /// Memory that the training may take, MiB, in place of what the system says is available; GPUs are not asked then.
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
 }
@@ -55,7 +58,25 @@ impl LimitArgs {
         Ok(Limits { time_budget: self.time_budget.map(|Budget(time)| time), patience: self.patience })
     }
 
-    /// Checks that there is memory for a training.
+    /// Checks that there is memory for a training on these devices, in the machine and on every GPU.
+    ///
+    /// # Errors
+    ///
+    /// If there is less than the estimate, naming both.
+    pub fn check_memory_of(&self, need: &Need, devices: &Devices, batch_size: usize) -> anyhow::Result<()> {
+        let n_replicas = devices.n_replicas();
+        if !devices.first.is_cuda() {
+            return self.check_memory(&need.with_replicas(n_replicas));
+        }
+        self.check_memory(&need.beside_gpus())?;
+        let needed = need.on_gpu(batch_size.div_ceil(n_replicas), batch_size);
+        devices
+            .all()
+            .filter(|_| self.memory.is_none())
+            .try_for_each(|gpu| check_gpu(gpu, needed, device::free_memory(gpu)))
+    }
+
+    /// Checks that there is memory in the machine.
     ///
     /// # Errors
     ///
@@ -81,6 +102,19 @@ impl LimitArgs {
     }
 }
 
+fn check_gpu(gpu: Device, needed: u64, free: Option<u64>) -> anyhow::Result<()> {
+    if let Some(free) = free.filter(|&free| free < needed) {
+        bail!(
+            "`{}` has {} MiB free, the training needs at least {} MiB there; take a smaller patch or batch or more \
+             GPUs, or say with `--memory` how much of the machine's own it may take and try",
+            devices::name(gpu),
+            free >> 20,
+            needed.div_ceil(1 << 20),
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +138,12 @@ mod tests {
         let error = check(100).unwrap_err().to_string();
         assert!(error.contains("needs about 266 MiB") && error.contains("found 100 MiB"), "{error}");
         check(266).unwrap();
+    }
+    #[test]
+    fn a_gpu_without_room_is_named_and_one_that_does_not_say_is_tried() {
+        let error = check_gpu(Device::Cuda(1), 3 << 20, Some(2 << 20)).unwrap_err().to_string();
+        assert!(error.contains("`cuda:1` has 2 MiB free") && error.contains("at least 3 MiB"), "{error}");
+        check_gpu(Device::Cuda(1), 3 << 20, Some(3 << 20)).unwrap();
+        check_gpu(Device::Cuda(1), 3 << 20, None).unwrap();
     }
 }

@@ -17,9 +17,10 @@ use crate::annotation::Annotation;
 use crate::augment::Recipe;
 use crate::cases::Cases;
 use crate::checkpoint::CheckpointFolder;
+use crate::cli::devices::WantedDevices;
 use crate::cli::limit_args::LimitArgs;
 use crate::cli::schedule_args::ScheduleArgs;
-use crate::cli::{Outcome, device, folders, openmp, output};
+use crate::cli::{Outcome, devices, folders, openmp, output};
 use crate::limits::{EarlyEnd, Ending};
 use crate::loss::{DiceOver, Loss, deep_supervision_weights};
 use crate::memory::Need;
@@ -62,11 +63,13 @@ pub struct Args {
     /// Seed of every random number.
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Where to train: `auto`, `cpu`, `cuda`, `cuda:N`, or a list such as `cuda:0,1` that shares every batch.
     ///
-    /// `auto` is the first CUDA device that can be used, else the CPU.
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    device: device::Wanted,
+    /// `auto` is the first CUDA device that can be used, else the CPU. Each device of a list has a copy of the network and
+    /// a part of the batch; the result is that of one device but for rounding, and a training may be continued on
+    /// others. `cpu,cpu` does the same on the processors, for trial.
+    #[arg(long, default_value = "auto", value_name = "DEVICES")]
+    device: WantedDevices,
     /// Threads of libtorch; a resumed training must have as many to be equal bit by bit [default: all processors].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -117,7 +120,7 @@ struct Inputs {
 pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     openmp::wait_asleep();
     let inputs = Inputs::read(args)?;
-    let device = args.device.open()?;
+    let devices = args.device.open()?;
     let n_processors = std::thread::available_parallelism().map_or(1, usize::from);
     let n_threads = args.threads.map_or(n_processors, usize::from);
     tch::set_num_threads(i32::try_from(n_threads).context("so many threads cannot be started")?);
@@ -125,7 +128,8 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let cases = [&inputs.split.train, &inputs.split.val].map(|cases| inputs.cases(cases, u64::from(args.cache) << 20));
     let [training, validation] = cases;
     let (cases, previous) = cascade::with_previous_stage(&inputs, &args.results, [training?, validation?])?;
-    let record = record(args, &inputs, previous, n_threads)?;
+    let mut record = record(args, &inputs, previous, n_threads)?;
+    record.origin.devices = devices.all().map(devices::name).collect();
     let (schedule, rule) = (record.schedule, record.checkpoints);
     let limits = args.limits.limits(&schedule)?;
     let configuration = &inputs.configuration;
@@ -136,13 +140,11 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
     let validation = inputs.sampler(&record, &topology, Purpose::Validation, validation);
     let cases = sampler.cases.most_bytes() + validation.cases.most_bytes();
     let need = Need::estimate(&topology, &configuration.patch_size, configuration.batch_size, cases);
-    args.limits.check_memory(&need)?;
+    args.limits.check_memory_of(&need, &devices, configuration.batch_size)?;
 
     let (dataset, plans) = (&inputs.plans.dataset_name, &inputs.plans.plans_name);
     let training_folder = folders::run(&args.results, dataset, plans, &inputs.name);
     let folder = training_folder.join(record.fold.to_string());
-    let start = begin(args, &folder, &record)?;
-    write_settings(&training_folder, &inputs)?;
     let training = Training {
         structures: inputs.labels.structures.iter().map(|structure| structure.name.clone()).collect(),
         loss: Loss {
@@ -156,13 +158,16 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         n_validation: record.validation_iterations,
         seed: record.seed,
         fold: record.fold,
-        device,
+        devices,
         n_workers: args.workers.map_or((n_processors / 4).max(1), usize::from),
         sampler,
         validation,
         topology,
         folder,
     };
+    training.check_shares()?;
+    let start = begin(args, &training.folder, &record)?;
+    write_settings(&training_folder, &inputs)?;
     let mut reporter = Reporter::new(&training);
     let result = training.run(start, &mut reporter);
     reporter.bar.finish_and_clear();
@@ -216,11 +221,15 @@ fn begin(args: &Args, folder: &Path, record: &RunRecord) -> anyhow::Result<Start
     let path = folder.join("run.json");
     let latest = CheckpointFolder::new(folder).latest_path();
     if args.resume {
-        if !latest.is_file() {
+        if !latest.is_file() && !path.is_file() {
             bail!("there is no training to continue: `{}` is missing", latest.display());
         }
         record.check_same(&path)?;
-        return Ok(Start::Resume);
+        if latest.is_file() {
+            return Ok(Start::Resume);
+        }
+        output::note("the training was interrupted before its first epoch was saved; it begins afresh");
+        return Ok(Start::Afresh);
     }
     if latest.exists() {
         if !args.overwrite {
