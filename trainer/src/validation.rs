@@ -236,8 +236,7 @@ impl<'a> FoldValidator<'a> {
             && self.prediction(case).is_file()
             && (options.probabilities == Probabilities::Drop || npz.is_file())
             && stages.have_next(case, by)
-            && CaseScores::read(&self.folder, case)
-                .is_ok_and(|scores| scores.are_of(by, stages.previous_digest(case)))
+            && CaseScores::read(&self.folder, case).is_ok_and(|scores| scores.are_of(by, stages.previous_digest(case)))
     }
 
     fn write(

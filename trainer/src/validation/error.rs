@@ -9,8 +9,8 @@ use nnunet::calibration::CalibrationError;
 use nnunet::dataset::CaseId;
 use nnunet::evaluation::ShapeMismatch;
 use nnunet::fold::Member;
-use nnunet::plans::ConfigurationName;
 use nnunet::mirroring::MirroringError;
+use nnunet::plans::ConfigurationName;
 use nnunet::postprocessing::PostprocessingError;
 use nnunet::preprocess::PreprocessError;
 use nnunet::sliding_window::WindowError;
@@ -19,8 +19,8 @@ use tch::TchError;
 use crate::checkpoint::CheckpointError;
 use crate::network::NetworkError;
 use crate::raw_dataset::RawDatasetError;
-use crate::stage_predictions::PredictionError;
 use crate::run_folder::RunFolderError;
+use crate::stage_predictions::PredictionError;
 use crate::trained::TrainedError;
 
 /// Why a fold or a case cannot be validated.
