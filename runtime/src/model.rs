@@ -10,7 +10,7 @@ use nnunet::dataset::{DatasetError, DatasetJson, LabelSet};
 use nnunet::fold::{Fold, Member, ParseMemberError};
 use nnunet::mirroring::{Mirroring, MirroringError};
 use nnunet::pipeline::{Pipeline, PipelineError};
-use nnunet::plans::{Configuration, Plans, PlansError};
+use nnunet::plans::{Configuration, ConfigurationName, Plans, PlansError};
 use nnunet::postprocessing::{Postprocessing, PostprocessingError, PostprocessingFile};
 use nnunet::restore::OutputHead;
 use nnunet::topology::{TopologyError, UNet};

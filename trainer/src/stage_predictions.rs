@@ -89,6 +89,10 @@ impl StagePredictions {
     /// # Errors
     ///
     /// Whatever the system says.
+    ///
+    /// # Panics
+    ///
+    /// Never: an array in standard layout is one slice.
     pub fn write(&self, case: &CaseId, labels: &Array3<u8>, by: Predictor<'_>) -> io::Result<()> {
         let labels = labels.as_standard_layout();
         let bytes = labels.as_slice().expect("an array in standard layout is one slice");
@@ -177,6 +181,12 @@ impl StoredPrediction {
     }
 }
 
+impl From<RawDatasetError> for PredictionError {
+    fn from(source: RawDatasetError) -> Self {
+        Self::Read { source: Box::new(source) }
+    }
+}
+
 /// Why a prediction of the previous stage cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -225,8 +235,7 @@ pub enum PredictionError {
     #[error("a prediction is missing")]
     Read {
         /// Which, and why.
-        #[from]
-        source: RawDatasetError,
+        source: Box<RawDatasetError>,
     },
     /// The labels have another size than described.
     #[error("`{}` has {found} bytes, its description says shape {shape:?}", path.display())]

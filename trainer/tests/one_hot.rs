@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fmt::Write as _;
+
 use nnunet::fold::Fold;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -74,7 +76,10 @@ fn packed(mask: &BitMask) -> String {
     mask.write(&mut values);
     let byte =
         |voxels: &[f32]| voxels.iter().enumerate().fold(0_u8, |byte, (i, v)| byte | u8::from(*v > 0.5) << (7 - i));
-    values.chunks(8).map(|voxels| format!("{:02x}", byte(voxels))).collect()
+    values.chunks(8).fold(String::new(), |mut text, voxels| {
+        write!(text, "{:02x}", byte(voxels)).unwrap();
+        text
+    })
 }
 
 fn check_sizes(sizes: &[Size], element: fn(f64) -> Element, group: impl Fn((isize, isize)) -> isize) {

@@ -67,6 +67,7 @@ impl BitMask {
     }
 
     /// The voxels that are in `self` and not in `other`.
+    #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let mut rest = self.clone();
         rest.subtract(other);
@@ -91,16 +92,20 @@ impl BitMask {
     }
 
     /// Every voxel from which the element, moved there, reaches a voxel inside.
+    #[must_use]
     pub fn dilated(&self, element: &Element) -> Self {
         self.dilate(element, 0)
     }
 
     /// Every voxel from which the element, moved there, reaches no voxel of the patch that is outside.
+    #[must_use]
     pub fn eroded(&self, element: &Element) -> Self {
         let mut eroded = self.dilate(element, u64::MAX);
         let last = below((self.shape[2] - 1) % WORD + 1);
         for row in eroded.words.chunks_exact_mut(self.words_per_row) {
-            row.iter_mut().for_each(|word| *word = !*word);
+            for word in row.iter_mut() {
+                *word = !*word;
+            }
             if let Some(word) = row.last_mut() {
                 *word &= last;
             }
