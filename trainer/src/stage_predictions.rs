@@ -177,6 +177,12 @@ impl StoredPrediction {
     }
 }
 
+impl From<RawDatasetError> for PredictionError {
+    fn from(source: RawDatasetError) -> Self {
+        Self::Read { source: Box::new(source) }
+    }
+}
+
 /// Why a prediction of the previous stage cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -225,8 +231,7 @@ pub enum PredictionError {
     #[error("a prediction is missing")]
     Read {
         /// Which, and why.
-        #[from]
-        source: RawDatasetError,
+        source: Box<RawDatasetError>,
     },
     /// The labels have another size than described.
     #[error("`{}` has {found} bytes, its description says shape {shape:?}", path.display())]

@@ -89,7 +89,7 @@ pub enum ValidationError {
         /// The previous stage.
         configuration: ConfigurationName,
         /// What is wrong.
-        source: PredictionError,
+        source: Box<PredictionError>,
     },
     /// The previous stage's segmentation has a label that the data set has not.
     #[error("the segmentation of `{configuration}` has label {found}, foreground are 1 to {n_foreground}")]

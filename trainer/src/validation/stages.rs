@@ -46,7 +46,7 @@ impl Stages {
         labels: &LabelSet,
     ) -> Result<Option<Digest>, ValidationError> {
         let Some((name, predictions)) = &self.previous else { return Ok(None) };
-        let refuse = |source| ValidationError::Previous { configuration: name.clone(), source };
+        let refuse = |source| ValidationError::Previous { configuration: name.clone(), source: Box::new(source) };
         let prediction = predictions.open(case).map_err(refuse)?;
         let (_, z, y, x) = image.dim();
         if prediction.record.shape != [z, y, x] {

@@ -58,7 +58,7 @@ fn refusal(inputs: &Inputs, (previous, folder): (&ConfigurationName, &Path), unu
     let mut text = format!("`{name}` sees the segmentations of `{previous}`; {n} of {n_cases} cases have none:");
     for Unusable { path, reason, .. } in unusable {
         let _ = match reason {
-            PredictionError::Read { source: RawDatasetError::Read { .. } } => {
+            PredictionError::Read { source } if matches!(**source, RawDatasetError::Read { .. }) => {
                 write!(text, "\n  `{}` is missing", path.display())
             }
             other => write!(text, "\n  {}", chain(other)),
