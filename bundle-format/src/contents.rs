@@ -8,6 +8,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::check::Check;
 use crate::container::Archive;
@@ -17,6 +18,7 @@ use crate::error::BundleError;
 use crate::key::KeyId;
 use crate::manifest::{FileEntry, Manifest, MemberId};
 use crate::rule::Rule;
+use crate::sealed::{Filling, SealedModel};
 
 /// Why the entries and the manifest of a bundle do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +132,15 @@ pub trait BundleContents {
     /// [`ContentError::UnknownMember`], else as [`BundleContents::read`].
     fn member_model(&self, id: &MemberId) -> Result<Vec<u8>, BundleError>;
 
+    /// The ONNX file of the member `id`, in sealed memory: read once, hashed on
+    /// the way, and inspected before anything else sees it (step 10).
+    ///
+    /// # Errors
+    ///
+    /// As [`BundleContents::member_model`], and [`BundleError::Onnx`] if the
+    /// model holds something that must not reach ONNX Runtime.
+    fn load_model(&self, id: &MemberId) -> Result<SealedModel, BundleError>;
+
     /// The checks that were made, in their order.
     fn checks(&self) -> &[Check];
 
@@ -160,6 +171,20 @@ impl CheckedArchive {
         let unknown = || ContentError::UnknownMember { id: id.clone() };
         let member = self.manifest.member(id).ok_or_else(unknown)?;
         self.read(&member.model)
+    }
+
+    fn load_model(&self, id: &MemberId) -> Result<SealedModel, BundleError> {
+        let unknown = || ContentError::UnknownMember { id: id.clone() };
+        let path = &self.manifest.member(id).ok_or_else(unknown)?.model;
+        let file = self.manifest.file(path).ok_or_else(|| ContentError::UnknownFile { path: path.clone() })?;
+        self.archive.check_size(path, self.archive.limits().loaded_bytes)?;
+        let (mut memory, mut sha256) = (Filling::new(path)?, Sha256::new());
+        self.archive.for_each_chunk(path, &mut |chunk| {
+            sha256.update(chunk);
+            memory.push(chunk)
+        })?;
+        check_digest(file, Digest::finish(sha256))?;
+        memory.seal(&self.manifest.onnx)
     }
 }
 
@@ -231,6 +256,10 @@ macro_rules! delegate_contents {
 
             fn member_model(&self, id: &MemberId) -> Result<Vec<u8>, BundleError> {
                 self.contents.member_model(id)
+            }
+
+            fn load_model(&self, id: &MemberId) -> Result<SealedModel, BundleError> {
+                self.contents.load_model(id)
             }
 
             fn checks(&self) -> &[Check] {

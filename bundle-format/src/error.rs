@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use crate::container::ContainerError;
 use crate::contents::ContentError;
+use crate::entry_path::EntryPath;
 use crate::envelope::{SignatureError, StatementError};
 use crate::key::KeyError;
 use crate::manifest::{ManifestError, RequirementError};
+use crate::onnx::OnnxError;
 use crate::rule::Rule;
 
 /// Why a bundle, a key or a device was refused.
@@ -61,6 +63,15 @@ pub enum BundleError {
     #[error(transparent)]
     Requirement(#[from] RequirementError),
 
+    /// A model holds something that must not reach ONNX Runtime.
+    #[error("`{path}` is not handed to ONNX Runtime")]
+    Onnx {
+        /// The model.
+        path: EntryPath,
+        /// What it holds.
+        source: OnnxError,
+    },
+
     /// A bundle could not be put together.
     #[error(transparent)]
     Build(#[from] crate::builder::BuildError),
@@ -79,6 +90,7 @@ impl BundleError {
             Self::Content(error) => error.rule(),
             Self::Key(error) => error.rule(),
             Self::Requirement(error) => error.rule(),
+            Self::Onnx { source, .. } => source.rule(),
             Self::Build(error) => error.rule(),
         }
     }

@@ -6,8 +6,8 @@
 //! 1. [`UnverifiedBundle::open`] checks that the file is a canonical archive;
 //! 2. [`UnverifiedBundle::verify`] checks signatures, manifest and the digest
 //!    of every entry, and is the only way to a [`VerifiedBundle`];
-//! 3. [`BundleContents::member_model`] hands out the bytes of one network,
-//!    hashed again on the way from the same open file.
+//! 3. [`BundleContents::load_model`] hands out one network in sealed memory,
+//!    hashed again on the way from the same open file and inspected there.
 //!
 //! ```no_run
 //! use bundle_format::{BundleContents, Limits, PublicKey, TrustedKeys, UnverifiedBundle};
@@ -16,8 +16,8 @@
 //! let keys = TrustedKeys::single(PublicKey::from_pem(&fs_err::read_to_string("vendor.pub")?)?);
 //! let bundle = UnverifiedBundle::open("model.unb".as_ref(), &Limits::default())?.verify(&keys)?;
 //! for member in &bundle.manifest().members {
-//!     let onnx = bundle.member_model(&member.id)?;
-//!     println!("{}: {} bytes", member.id, onnx.len());
+//!     let model = bundle.load_model(&member.id)?;
+//!     println!("{}: {} bytes at {}", member.id, model.n_bytes(), model.path().display());
 //! }
 //! # Ok(())
 //! # }
@@ -47,7 +47,10 @@ mod json;
 mod key;
 mod limits;
 mod manifest;
+mod onnx;
+mod payload;
 mod rule;
+mod sealed;
 mod sign;
 mod trust;
 mod verify;
@@ -68,7 +71,9 @@ pub use manifest::{
     Member, MemberId, OnnxProfile, Provenance, RequirementError, Requirements, Role, SelfTest, SemanticVersion, Text,
     Timestamp, Token, ValueError,
 };
+pub use onnx::{OPERATORS, OnnxError, OnnxFacts, check_onnx};
 pub use rule::Rule;
+pub use sealed::SealedModel;
 pub use sign::sign;
 pub use trust::TrustedKeys;
 pub use verify::{UnverifiedBundle, verify_with_checks};

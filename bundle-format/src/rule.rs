@@ -103,6 +103,18 @@ rules! {
     ExecutionProvider = "E506", 13, "the device offers an execution provider that the bundle allows";
     Memory = "E507", 13, "the device has the memory that the bundle asks for";
     DeviceMemory = "E508", 13, "the accelerator has the memory that the bundle asks for";
+
+    OnnxStructure = "E601", 10, "a model is a well-formed protocol buffer";
+    OnnxFields = "E602", 10, "a model has the fields of a network, each as often as it may occur";
+    OnnxLimits = "E603", 14, "a model is within the limits on nodes, tensors, axes and names";
+    OnnxVersion = "E604", 10, "IR version and operator set of a model are known and those of the manifest";
+    OnnxDomain = "E605", 10, "a model uses operators of the domain `ai.onnx` only";
+    OnnxOperator = "E606", 10, "every operator of a model is on the list of this program";
+    OnnxOperatorListed = "E607", 10, "every operator of a model is on the list of the manifest";
+    OnnxOneGraph = "E608", 10, "a model holds one graph and no functions";
+    OnnxSelfContained = "E609", 10, "every tensor of a model lies inside its file";
+    OnnxTensorSize = "E610", 10, "a tensor is there once, with as many values as its extents say";
+    OnnxType = "E611", 10, "tensors of a model are dense, with extents and element types that can be";
 }
 
 #[cfg(test)]

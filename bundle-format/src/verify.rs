@@ -5,16 +5,16 @@
 //! passed: a statement is not parsed before its signature is valid, and the
 //! manifest not before its digest is the signed one.
 //!
-//! Steps 8 (requirements) and 10 (inside of the ONNX files) need the machine
-//! and the model; the runtime makes them, [`crate::Requirements::check`] is
-//! step 8. Step 6 (policy) becomes more than "by the trusted key" with the
+//! Step 8 (requirements) needs the machine: the runtime makes it with
+//! [`crate::Requirements::check`]. Step 10 (inside of the ONNX files) is made
+//! on every load, [`crate::BundleContents::load_model`]. Step 6 (policy) becomes more than "by the trusted key" with the
 //! trust document.
 
 use std::path::Path;
 
 use crate::check::{Check, CheckLog};
 use crate::container::{Archive, OpenFile, is_signature};
-use crate::contents::{CheckedArchive, ContentError, IntactBundle, VerifiedBundle, Warning, check_digest};
+use crate::contents::{CheckedArchive, ContentError, IntactBundle, VerifiedBundle, Warning};
 use crate::digest::Digest;
 use crate::entry_path::EntryPath;
 use crate::envelope::{SignatureError, SignatureFile, Statement};
@@ -22,6 +22,7 @@ use crate::error::BundleError;
 use crate::key::KeyId;
 use crate::limits::Limits;
 use crate::manifest::{Channel, MANIFEST_PATH, Manifest};
+use crate::payload::check_payload;
 use crate::trust::TrustedKeys;
 
 const FILE: (u8, &str) = (1, "file");
@@ -144,12 +145,7 @@ fn check_contents(
         }
         Ok(())
     })?;
-    log.run(PAYLOAD, || {
-        for file in manifest.files() {
-            check_digest(file, archive.digest(&file.path)?)?;
-        }
-        Ok(())
-    })?;
+    log.run(PAYLOAD, || check_payload(&archive, manifest.files()))?;
     let dev = manifest.channel == Channel::Dev;
     let warnings = dev.then_some(Warning::DevelopmentChannel).into_iter().collect();
     let checks = log.checks().to_vec();

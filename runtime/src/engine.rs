@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use bundle_format::SealedModel;
 use ort::environment::Environment;
 use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, ExecutionProvider as _, OpenVINO};
 use ort::session::Session;
@@ -155,14 +156,14 @@ impl Engine {
     ///
     /// [`EngineError::Precision`] if the provider has not this precision, [`EngineError::Session`] if the provider
     /// cannot be used here, cannot run all of the model, or the model is broken.
-    pub(crate) fn session(&self, model: &[u8], target: Target) -> Result<Session, EngineError> {
+    pub(crate) fn session(&self, model: &SealedModel, target: Target) -> Result<Session, EngineError> {
         if !target.provider.computes_with(target.precision) {
             return Err(EngineError::Precision { target });
         }
         self.build(model, target).map_err(|source| EngineError::Session { target, source })
     }
 
-    fn build(&self, model: &[u8], target: Target) -> ort::Result<Session> {
+    fn build(&self, model: &SealedModel, target: Target) -> ort::Result<Session> {
         let builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::Level3)?
             .with_dimension_override(BATCH_AXIS, 1)?;
@@ -177,7 +178,7 @@ impl Engine {
                 builder.with_execution_providers([provider.build().error_on_failure()])?
             }
         };
-        builder.commit_from_memory(model)
+        builder.commit_from_file(model.path())
     }
 
     fn openvino_config(&self, precision: Precision) -> String {

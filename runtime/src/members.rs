@@ -35,8 +35,8 @@ impl Networks<'_> {
     ///
     /// [`MemberError`] naming the member.
     pub(crate) fn load(&self, target: Target, id: &MemberId) -> Result<Network, MemberError> {
-        let bytes = self.bundle.member_model(id).map_err(|source| MemberError::Read { id: id.clone(), source })?;
-        let session = self.engine.session(&bytes, target);
+        let model = self.bundle.load_model(id).map_err(|source| MemberError::Read { id: id.clone(), source })?;
+        let session = self.engine.session(&model, target);
         let session = session.map_err(|source| MemberError::Session { id: id.clone(), source })?;
         Network::new(session, &self.model.unet, &self.model.configuration)
             .map_err(|source| MemberError::Interface { id: id.clone(), source })

@@ -8,6 +8,7 @@ mod entry_attacks;
 mod flips;
 mod forge;
 mod manifest_attacks;
+mod onnx_attacks;
 mod requirements;
 mod round_trip;
 mod signature_attacks;
@@ -21,6 +22,7 @@ fn every_rule_is_asserted_by_a_test() {
         include_str!("container_attacks.rs"),
         include_str!("entry_attacks.rs"),
         include_str!("manifest_attacks.rs"),
+        include_str!("onnx_attacks.rs"),
         include_str!("requirements.rs"),
         include_str!("round_trip.rs"),
         include_str!("signature_attacks.rs"),
