@@ -209,6 +209,10 @@ impl VerifiedBundle {
         Self { contents, signers }
     }
 
+    pub(crate) fn checked(&self) -> &CheckedArchive {
+        &self.contents
+    }
+
     /// The trusted keys that signed.
     pub fn signers(&self) -> &[KeyId] {
         &self.signers

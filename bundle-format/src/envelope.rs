@@ -8,9 +8,11 @@
 //! The statement travels as base64, and the signature covers those very bytes,
 //! so a statement needs no canonical form; the signature file around it does.
 
+mod foreign;
 mod signature_file;
 mod statement;
 
+pub(crate) use foreign::read as read_foreign;
 pub(crate) use signature_file::SignatureFile;
 pub(crate) use statement::Statement;
 
@@ -94,6 +96,15 @@ pub enum SignatureError {
         trusted: KeyId,
     },
 
+    /// A signature made elsewhere names another key than the one it is said to be by.
+    #[error("the signature names another key than {key_id}, which it is said to be by")]
+    OtherKey {
+        /// The entry that it would have become.
+        path: EntryPath,
+        /// The key that it is said to be by.
+        key_id: KeyId,
+    },
+
     /// The hint is not the digest of the key's PEM text.
     #[error("the key hint in `{path}` is {actual} instead of {expected}")]
     Hint {
@@ -124,7 +135,7 @@ impl SignatureError {
             Self::Der { .. } => Rule::SignatureDer,
             Self::HighS { .. } => Rule::SignatureLowS,
             Self::FileName { .. } => Rule::SignatureName,
-            Self::UnknownKey { .. } => Rule::KeyKnown,
+            Self::UnknownKey { .. } | Self::OtherKey { .. } => Rule::KeyKnown,
             Self::Hint { .. } => Rule::KeyHint,
             Self::Invalid { .. } => Rule::SignatureValid,
         }

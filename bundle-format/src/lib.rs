@@ -35,6 +35,7 @@
 //! `docs/bundle-format.md` is normative; comments cite its steps.
 
 mod atomic_file;
+mod attach;
 mod builder;
 mod check;
 mod container;
@@ -43,6 +44,7 @@ mod digest;
 mod entry_path;
 mod envelope;
 mod error;
+mod extract;
 mod json;
 mod key;
 mod limits;
@@ -55,6 +57,7 @@ mod sign;
 mod trust;
 mod verify;
 
+pub use attach::attach;
 pub use builder::{BuildError, BundleBuilder};
 pub use check::Check;
 pub use container::ContainerError;

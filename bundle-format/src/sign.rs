@@ -24,16 +24,19 @@ use crate::verify::UnverifiedBundle;
 /// [`crate::ContainerError::SignatureCount`] if there are eight others;
 /// [`BundleError::Io`].
 pub fn sign(bundle: &Path, key: &SigningKey, output: &Path) -> Result<KeyId, BundleError> {
-    let limits = Limits::default();
-    let intact = UnverifiedBundle::open(bundle, &limits)?.check()?;
+    let intact = UnverifiedBundle::open(bundle, &Limits::default())?.check()?;
     let statement = Statement::of_manifest(intact.manifest(), *intact.manifest_sha256());
     let signature = SignatureFile::sign(&statement, key);
-    let archive = intact.into_archive();
-    let mut entries = entries_but(&archive, signature.path());
+    write_with(&intact.into_archive(), &signature, output)?;
+    Ok(signature.key_id())
+}
+
+/// Writes the entries of `archive` and `signature` to `output`; an earlier signature of the same key is replaced.
+pub(crate) fn write_with(archive: &Archive, signature: &SignatureFile, output: &Path) -> Result<(), BundleError> {
+    let mut entries = entries_but(archive, signature.path());
     let (added, _) = Measured::new(signature.path().clone(), Source::Bytes(signature.to_json()))?;
     entries.push(added);
-    write_archive(output, entries, &limits)?;
-    Ok(signature.key_id())
+    write_archive(output, entries, &Limits::default())
 }
 
 fn entries_but<'a>(archive: &'a Archive, replaced: &EntryPath) -> Vec<Measured<'a>> {

@@ -10,7 +10,7 @@ use super::{SignatureError, constant, pre_authentication_encoding};
 use crate::digest::Digest;
 use crate::entry_path::EntryPath;
 use crate::json::{self, StringLimit};
-use crate::key::{KeyId, SigningKey};
+use crate::key::{KeyId, PublicKey, SigningKey};
 use crate::trust::TrustedKeys;
 
 /// A well-formed signature file. Whether its signature is valid is another
@@ -37,6 +37,12 @@ impl SignatureFile {
             signature: key.sign(&pre_authentication_encoding(&payload)),
             payload,
         }
+    }
+
+    /// The file of a signature by `key` over `payload`, which the caller has checked.
+    pub(super) fn of_key(key: &PublicKey, payload: Vec<u8>, signature: Signature) -> Self {
+        let key_id = key.key_id();
+        Self { path: key_id.signature_path(), key_id, hint: key.hint(), payload, signature }
     }
 
     /// Reads the content of the entry at `path` (step 3, all but the key).
@@ -109,9 +115,14 @@ impl SignatureFile {
 }
 
 /// Standard alphabet, padding present, trailing bits zero.
-fn decode(path: &EntryPath, field: &'static str, text: &str) -> Result<Vec<u8>, SignatureError> {
+pub(super) fn decode(path: &EntryPath, field: &'static str, text: &str) -> Result<Vec<u8>, SignatureError> {
     let broken = |_| SignatureError::Base64 { path: path.clone(), field };
     STANDARD.decode(text).map_err(broken)
+}
+
+/// DER that re-encodes to itself, `1 <= r < n`, `1 <= s < n`.
+pub(super) fn encoding(der: &[u8]) -> Option<Signature> {
+    Signature::from_der(der).ok().filter(|signature| signature.to_der().as_bytes() == der)
 }
 
 /// DER that re-encodes to itself, `1 <= r < n`, `1 <= s <= n/2`.

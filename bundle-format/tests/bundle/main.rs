@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made is a failed test")]
 
+mod attach_extract;
 mod container_attacks;
 mod entry_attacks;
 mod flips;

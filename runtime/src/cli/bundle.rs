@@ -1,5 +1,8 @@
 //! `unnunet bundle`: keys, signatures, verification and inspection of bundles.
 
+mod attach;
+mod diff;
+mod extract;
 mod inspect;
 mod keygen;
 mod passphrase;
@@ -17,6 +20,9 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Attach(attach::Args),
+    Diff(diff::Args),
+    Extract(extract::Args),
     Inspect(inspect::Args),
     Keygen(keygen::Args),
     Sign(sign::Args),
@@ -30,6 +36,9 @@ enum Command {
 /// Those of the chosen command.
 pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     match args.command {
+        Command::Attach(args) => attach::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Extract(args) => extract::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Sign(args) => sign::run(&args),
