@@ -237,6 +237,20 @@ fn counts_names_and_axes_have_limits() {
     check_node("Ad\u{1b}[2J", &[], "E601", "byte"); // would clear a terminal
 }
 
+#[test]
+fn models_that_the_library_onnx_wrote_are_read_as_it_meant_them() {
+    // The seeds of the fuzz target; `fuzz/onnx_seeds.py` makes them.
+    let own = OnnxProfile { operators: tokens(&OPERATORS), ..profile() };
+    let check = |model: &[u8]| check_onnx(Cursor::new(model), model.len() as u64, &own);
+    let facts = check(include_bytes!("../../fuzz/corpus/onnx/conv.onnx")).unwrap();
+    assert_eq!((facts.n_nodes, facts.n_parameters), (3, 18 + 2));
+    assert!(facts.operators.iter().eq(["Conv", "InstanceNormalization", "LeakyRelu"]));
+    assert_eq!(check(include_bytes!("../../fuzz/corpus/onnx/half.onnx")).unwrap().n_parameters, 18);
+    assert_eq!(check(include_bytes!("../../fuzz/corpus/onnx/typed.onnx")).unwrap().n_parameters, 1 + 2);
+    let error = check(include_bytes!("../../fuzz/corpus/onnx/if.onnx")).unwrap_err();
+    assert_eq!(error.rule().code(), "E608");
+}
+
 /// A signed bundle whose one model holds `model`.
 fn bundle_with(model: Vec<u8>) -> Fixture {
     let fixture = Fixture::unsigned(1);
