@@ -4,6 +4,7 @@
 //! is nnU-Net in a Python environment that the user has made and names with `--peer`.
 
 mod augment;
+mod bundle;
 mod ensembles;
 mod measure;
 mod paired;
@@ -31,6 +32,8 @@ pub(crate) struct Args {
 enum Subject {
     /// Training samples: how many per second and core
     Augment(augment::Args),
+    /// Bundles: verification beside plain SHA-256, and its memory
+    Bundle(bundle::Args),
     /// Ensembles: cycles, checkpoints and folds against each other on unseen cases
     Ensembles(ensembles::Args),
     /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
@@ -43,6 +46,7 @@ enum Subject {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.subject {
         Subject::Augment(args) => augment::run(args),
+        Subject::Bundle(args) => bundle::run(args),
         Subject::Ensembles(args) => ensembles::run(args),
         Subject::Preprocess(args) => preprocess::run(args),
         Subject::Train(args) => train::run(args),
