@@ -1,9 +1,10 @@
 //! `unnunet bundle inspect`: what is in a bundle, on one screen. Nothing is trusted, and it says so.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use bundle_format::{BundleContents as _, IntactBundle, Limits, UnverifiedBundle};
+use bundle_format::{BundleContents as _, IntactBundle, Limits, Manifest, Member, UnverifiedBundle};
 
 use crate::cli::{Outcome, output};
 
@@ -57,12 +58,50 @@ fn print(bundle: &IntactBundle) {
         output::line(format_args!("{name:<11} {value}"));
     }
     output::line(format_args!("\nmembers     {}", manifest.members.len()));
-    for member in &manifest.members {
-        let size = manifest.file(&member.model).map_or(0, |file| file.size);
-        output::line(format_args!("  {:<28} {:>12} bytes", member.id.to_string(), size));
+    for (fold, group) in groups(manifest.members.iter().map(|member| (fold_of(member), size_of(manifest, member)))) {
+        output::line(format_args!("  {fold:<14} {:>5} members {:>15} bytes", group.n, group.n_bytes));
     }
     output::line(format_args!("\nfiles       {}", manifest.files().len()));
-    for file in manifest.files() {
-        output::line(format_args!("  {:<44} {:>12} bytes", file.path.to_string(), file.size));
+    for (role, group) in groups(manifest.files().iter().map(|file| (file.role.to_string(), file.size))) {
+        output::line(format_args!("  {role:<14} {:>5} files   {:>15} bytes", group.n, group.n_bytes));
+    }
+    output::line("\n`--json` lists every member and file");
+}
+
+/// Things of one kind.
+#[derive(Debug, Default, PartialEq)]
+struct Group {
+    n: usize,
+    n_bytes: u64,
+}
+
+/// Number and bytes by kind, so that any bundle fits one screen.
+fn groups(things: impl Iterator<Item = (String, u64)>) -> BTreeMap<String, Group> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for (kind, n_bytes) in things {
+        let group = groups.entry(kind).or_default();
+        group.n += 1;
+        group.n_bytes = group.n_bytes.saturating_add(n_bytes);
+    }
+    groups
+}
+
+fn fold_of(member: &Member) -> String {
+    member.fold.map_or_else(|| "no fold".to_owned(), |fold| format!("fold {fold}"))
+}
+
+fn size_of(manifest: &Manifest, member: &Member) -> u64 {
+    manifest.file(&member.model).map_or(0, |file| file.size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_of_a_kind_are_counted_together() {
+        let things = [("a", 1), ("b", 5), ("a", 2)].map(|(kind, n_bytes)| (kind.to_owned(), n_bytes));
+        let expected = [("a", 2, 3), ("b", 1, 5)].map(|(kind, n, n_bytes)| (kind.to_owned(), Group { n, n_bytes }));
+        assert_eq!(groups(things.into_iter()), expected.into());
     }
 }
