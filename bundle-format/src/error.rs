@@ -9,6 +9,7 @@ use crate::envelope::{SignatureError, StatementError};
 use crate::key::KeyError;
 use crate::manifest::{ManifestError, RequirementError};
 use crate::rule::Rule;
+use crate::trust::{PolicyError, TrustError};
 
 /// Why a bundle, a key or a device was refused.
 ///
@@ -61,6 +62,14 @@ pub enum BundleError {
     #[error(transparent)]
     Requirement(#[from] RequirementError),
 
+    /// A trust document, or a change of it, breaks a rule.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+
+    /// The trust does not admit the bundle.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+
     /// A bundle could not be put together.
     #[error(transparent)]
     Build(#[from] crate::builder::BuildError),
@@ -79,6 +88,8 @@ impl BundleError {
             Self::Content(error) => error.rule(),
             Self::Key(error) => error.rule(),
             Self::Requirement(error) => error.rule(),
+            Self::Trust(error) => error.rule(),
+            Self::Policy(error) => error.rule(),
             Self::Build(error) => error.rule(),
         }
     }
