@@ -14,7 +14,7 @@ mod writer;
 
 pub(crate) use archive::{Archive, BUFFER_BYTES};
 pub(crate) use layout::Record;
-pub(crate) use open::OpenFile;
+pub(crate) use open::{OpenFile, open_regular};
 pub(crate) use order::{is_signature, sort_key};
 pub(crate) use source::{Measured, Source};
 pub(crate) use writer::write_archive;

@@ -95,6 +95,8 @@ impl ContentError {
 pub enum Warning {
     /// The bundle's channel is `dev`: its makers do not stand by it.
     DevelopmentChannel,
+    /// The trust document has expired: a newer one should have come.
+    TrustExpired,
     /// Nobody's signature was checked.
     SignaturesNotChecked,
 }
@@ -103,6 +105,7 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DevelopmentChannel => "the bundle is of the channel `dev`",
+            Self::TrustExpired => "the trust document has expired; ask for a newer one",
             Self::SignaturesNotChecked => "no signature of the bundle was checked",
         })
     }
@@ -202,11 +205,12 @@ pub(crate) fn check_digest(file: &FileEntry, actual: Digest) -> Result<(), Conte
 pub struct VerifiedBundle {
     contents: CheckedArchive,
     signers: Vec<KeyId>,
+    trust_version: Option<u32>,
 }
 
 impl VerifiedBundle {
-    pub(crate) fn new(contents: CheckedArchive, signers: Vec<KeyId>) -> Self {
-        Self { contents, signers }
+    pub(crate) fn new(contents: CheckedArchive, signers: Vec<KeyId>, trust_version: Option<u32>) -> Self {
+        Self { contents, signers, trust_version }
     }
 
     pub(crate) fn checked(&self) -> &CheckedArchive {
@@ -216,6 +220,11 @@ impl VerifiedBundle {
     /// The trusted keys that signed.
     pub fn signers(&self) -> &[KeyId] {
         &self.signers
+    }
+
+    /// The version of the trust document that admitted the bundle; `None` where one key was trusted.
+    pub fn trust_version(&self) -> Option<u32> {
+        self.trust_version
     }
 }
 

@@ -8,6 +8,7 @@
 //! The statement travels as base64, and the signature covers those very bytes,
 //! so a statement needs no canonical form; the signature file around it does.
 
+pub(crate) mod dsse;
 mod foreign;
 mod signature_file;
 mod statement;
@@ -21,6 +22,7 @@ use crate::entry_path::EntryPath;
 use crate::json::JsonError;
 use crate::key::KeyId;
 use crate::rule::Rule;
+use crate::trust::TrustSource;
 
 /// Type of the payload, as DSSE signs it.
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -86,14 +88,14 @@ pub enum SignatureError {
     },
 
     /// Nobody trusts the key.
-    #[error("`{path}` is by the key {key_id}, the trusted key is {trusted}")]
+    #[error("`{path}` is by the key {key_id}, {trusted}")]
     UnknownKey {
         /// The signature file.
         path: EntryPath,
         /// The key that it names.
         key_id: KeyId,
-        /// The key that is trusted.
-        trusted: KeyId,
+        /// Who is trusted.
+        trusted: TrustSource,
     },
 
     /// A signature made elsewhere names another key than the one it is said to be by.
@@ -207,10 +209,18 @@ impl StatementError {
     }
 }
 
-/// DSSE's pre-authentication encoding: what is really signed.
+/// What is really signed: DSSE's encoding of the statement.
 fn pre_authentication_encoding(payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len());
-    [head.as_bytes(), payload].concat()
+    dsse::pre_authentication_encoding(PAYLOAD_TYPE, payload)
+}
+
+/// The key that a signature file names, if the file is well formed (step 3, all that needs no key).
+///
+/// # Errors
+///
+/// The first rule that the file breaks.
+pub fn claimed_signer(path: &EntryPath, text: &[u8]) -> Result<KeyId, SignatureError> {
+    SignatureFile::parse(path, text).map(|file| file.key_id())
 }
 
 /// Declares a type with one value, so that serde refuses every other text.
@@ -223,7 +233,7 @@ macro_rules! constant {
         }
     };
 }
-use constant;
+pub(crate) use constant;
 
 #[cfg(test)]
 mod vector;

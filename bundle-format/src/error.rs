@@ -11,6 +11,7 @@ use crate::key::KeyError;
 use crate::manifest::{ManifestError, RequirementError};
 use crate::onnx::OnnxError;
 use crate::rule::Rule;
+use crate::trust::{PolicyError, TrustError};
 
 /// Why a bundle, a key or a device was refused.
 ///
@@ -71,6 +72,13 @@ pub enum BundleError {
         /// What it holds.
         source: OnnxError,
     },
+    /// A trust document, or a change of it, breaks a rule.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+
+    /// The trust does not admit the bundle.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 
     /// A bundle could not be put together.
     #[error(transparent)]
@@ -91,6 +99,8 @@ impl BundleError {
             Self::Key(error) => error.rule(),
             Self::Requirement(error) => error.rule(),
             Self::Onnx { source, .. } => source.rule(),
+            Self::Trust(error) => error.rule(),
+            Self::Policy(error) => error.rule(),
             Self::Build(error) => error.rule(),
         }
     }

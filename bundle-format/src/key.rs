@@ -21,6 +21,10 @@ pub enum KeyError {
     #[error("not a P-256 public key in PEM form (`-----BEGIN PUBLIC KEY-----`)")]
     PublicPem,
 
+    /// The bytes are no P-256 public key, or another encoding of one.
+    #[error("not a P-256 public key in its one DER form")]
+    PublicDer,
+
     /// The text is no P-256 private key.
     #[error("not a P-256 private key in PKCS#8 PEM form (`-----BEGIN PRIVATE KEY-----`)")]
     PrivatePem,
@@ -42,7 +46,7 @@ impl KeyError {
     /// The rule that was broken.
     pub fn rule(self) -> Rule {
         match self {
-            Self::PublicPem => Rule::PublicKeyPem,
+            Self::PublicPem | Self::PublicDer => Rule::PublicKeyPem,
             Self::PrivatePem => Rule::PrivateKeyPem,
             Self::PassphraseMissing => Rule::PassphraseMissing,
             Self::PassphraseWrong => Rule::PassphraseWrong,

@@ -28,6 +28,9 @@
 //! yields an [`IntactBundle`], which is whole but not trusted; `inspect` and the
 //! self-test before signing use it.
 //!
+//! [`TrustedKeys`] says whom to believe: one key, or what a [`TrustDocument`]
+//! in a [`TrustFolder`] says, which its roots signed.
+//!
 //! Every file is hostile until verified: sizes are limited before memory is
 //! taken, nothing is read twice to decide one question, and each refusal has a
 //! stable [`Rule`]. The crate reads no clock and no environment.
@@ -64,7 +67,7 @@ pub use container::ContainerError;
 pub use contents::{BundleContents, ContentError, IntactBundle, VerifiedBundle, Warning};
 pub use digest::{Digest, DigestError};
 pub use entry_path::{EntryPath, EntryPathError};
-pub use envelope::{SignatureError, StatementError};
+pub use envelope::{SignatureError, StatementError, claimed_signer};
 pub use error::BundleError;
 pub use json::JsonError;
 pub use key::{KeyError, KeyId, PublicKey, SigningKey};
@@ -78,5 +81,9 @@ pub use onnx::{OPERATORS, OnnxError, OnnxFacts, check_onnx};
 pub use rule::Rule;
 pub use sealed::SealedModel;
 pub use sign::sign;
-pub use trust::TrustedKeys;
+pub use trust::{
+    Expiry, Freshness, LockedTrust, ModelPattern, PolicyError, RevocationReason, Revoked, RevokedKey, RoleCount, Roots,
+    SignedTrust, TrustClock, TrustDocument, TrustDraft, TrustEnvelope, TrustError, TrustFolder, TrustKey, TrustRole,
+    TrustSource, TrustUpdate, TrustedKeys, follow_chain, parse_trust, read_trust_file, write_trust_file,
+};
 pub use verify::{UnverifiedBundle, verify_with_checks};

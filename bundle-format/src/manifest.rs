@@ -17,7 +17,9 @@ use serde_json::Value;
 
 pub use draft::{Documents, ManifestDraft, Member, OnnxProfile, Provenance, SelfTest};
 pub use requirements::{Host, RequirementError, Requirements};
+pub(crate) use value::text_type;
 pub use value::{BundleId, MemberId, SemanticVersion, Text, Timestamp, Token, ValueError};
+pub(crate) use vocabulary::words;
 pub use vocabulary::{Arch, Channel, ExecutionProvider, Role};
 
 use crate::digest::Digest;

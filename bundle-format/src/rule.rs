@@ -83,6 +83,30 @@ rules! {
     ManifestDigest = "E324", 11, "`manifest.json` has the signed digest";
     ResourceSet = "E325", 11, "the signed resources are the manifest and its files";
 
+    TrustJson = "E351", 11, "a trust file holds lines of canonical JSON, each with its end";
+    TrustEnvelope = "E352", 11, "a line of a trust file has exactly the fields and constants of the envelope";
+    TrustSchema = "E353", 11, "a trust document is of format 1 and keeps its schema";
+    TrustOrder = "E354", 11, "lists of a trust file are sorted and unique";
+    TrustReference = "E355", 11, "the keys, roots and revocations of a trust document fit together";
+    TrustLimit = "E356", 14, "a trust file is within its limits";
+    TrustSignature = "E357", 11, "every signature of a trust document is a root key's over it";
+    TrustThreshold = "E358", 11, "the threshold of distinct root keys signed the trust document";
+    TrustSuccession = "E359", 11, "the threshold of the predecessor's root keys signed the trust document";
+    TrustLink = "E360", 11, "the versions and dates of trust documents follow one another";
+    TrustRollback = "E361", 12, "an update does not end before the installed trust document";
+    TrustFork = "E362", 12, "no other trust document has the installed one's version";
+    TrustExpired = "E363", 11, "the trust document has not expired, where that is enforced";
+    TrustFolder = "E364", 11, "the trust folder is no link, and only its owner can write to it";
+    TrustExists = "E365", 2, "a first trust document replaces none";
+    TrustChange = "E366", 2, "a change names keys that the trust document lists, and adds those that it does not";
+    KeyRevoked = "E371", 11, "a revoked key signed only bundles that stay valid";
+    ManifestRevoked = "E372", 12, "the bundle is not revoked";
+    SignerModel = "E373", 12, "every signer may sign the model";
+    SignerChannel = "E374", 12, "every signer may sign for the channel";
+    ChannelPolicy = "E375", 12, "the trust document has a policy for the channel";
+    RoleThreshold = "E376", 12, "the distinct keys of each role that the channel asks for signed";
+    TrustFloor = "E377", 12, "the security version is not below the floor of the trust document";
+
     ManifestJson = "E401", 10, "the manifest is canonical JSON";
     ManifestFormat = "E402", 10, "the manifest is of format 1";
     ManifestSchema = "E403", 10, "the manifest keeps its schema";

@@ -7,8 +7,7 @@
 //!
 //! Step 8 (requirements) needs the machine: the runtime makes it with
 //! [`crate::Requirements::check`]. Step 10 (inside of the ONNX files) is made
-//! on every load, [`crate::BundleContents::load_model`]. Step 6 (policy) becomes more than "by the trusted key" with the
-//! trust document.
+//! on every load, [`crate::BundleContents::load_model`].
 
 use std::path::Path;
 
@@ -23,13 +22,14 @@ use crate::key::KeyId;
 use crate::limits::Limits;
 use crate::manifest::{Channel, MANIFEST_PATH, Manifest};
 use crate::payload::check_payload;
-use crate::trust::TrustedKeys;
+use crate::trust::{Freshness, TrustedKeys};
 
 const FILE: (u8, &str) = (1, "file");
 const CONTAINER: (u8, &str) = (2, "container");
 const SIGNATURES: (u8, &str) = (3, "signatures");
 const STATEMENTS: (u8, &str) = (4, "statements");
 const MANIFEST: (u8, &str) = (5, "manifest");
+const POLICY: (u8, &str) = (6, "policy");
 const FILES: (u8, &str) = (7, "files");
 const PAYLOAD: (u8, &str) = (9, "payload");
 
@@ -72,7 +72,7 @@ impl UnverifiedBundle {
         let (archive, log) = (self.archive, &mut self.log);
         let signatures = log.run(SIGNATURES, || read_signatures(&archive))?;
         let claimed_signers = signers(&signatures);
-        let mut contents = check_contents(archive, &signatures, log)?;
+        let mut contents = check_contents(archive, &signatures, None, log)?;
         contents.warnings.push(Warning::SignaturesNotChecked);
         Ok(IntactBundle::new(contents, claimed_signers))
     }
@@ -103,13 +103,19 @@ fn verify_archive(archive: Archive, keys: &TrustedKeys, log: &mut CheckLog) -> R
             return Err(SignatureError::Missing.into());
         }
         // A signature that nobody checks would be bytes that anybody can change.
-        signatures.iter().try_for_each(|signature| signature.verify(keys))?;
+        for signature in &signatures {
+            keys.check_key(signature.key_id())?;
+            signature.verify(keys)?;
+        }
         Ok(signatures)
     })?;
     let signers = signers(&signatures);
-    let contents = check_contents(archive, &signatures, log)?;
+    let mut contents = check_contents(archive, &signatures, Some(keys), log)?;
+    if keys.freshness() == Freshness::Expired {
+        contents.warnings.push(Warning::TrustExpired);
+    }
     // Step 11: the only place that makes a `VerifiedBundle`.
-    Ok(VerifiedBundle::new(contents, signers))
+    Ok(VerifiedBundle::new(contents, signers, keys.version()))
 }
 
 /// Step 3 without the keys: every signature file is well formed.
@@ -127,17 +133,26 @@ fn signers(signatures: &[SignatureFile]) -> Vec<KeyId> {
     signatures.iter().map(SignatureFile::key_id).collect()
 }
 
-/// Steps 4, 5, 7 and 9.
+/// Steps 4, 5, 7 and 9; with `keys` also what they say of the bundle, in steps 5 and 6.
 fn check_contents(
     archive: Archive,
     signatures: &[SignatureFile],
+    keys: Option<&TrustedKeys>,
     log: &mut CheckLog,
 ) -> Result<CheckedArchive, BundleError> {
     let statements = log.run(STATEMENTS, || {
         let parse = |signature: &SignatureFile| Ok(Statement::parse(signature.payload())?);
         signatures.iter().map(parse).collect::<Result<Vec<_>, BundleError>>()
     })?;
-    let (manifest, manifest_sha256) = log.run(MANIFEST, || read_manifest(&archive, &statements))?;
+    let signers = signers(signatures);
+    let (manifest, manifest_sha256) = log.run(MANIFEST, || {
+        let (text, digest) = read_manifest(&archive, &statements)?;
+        keys.map_or(Ok(()), |keys| keys.check_manifest_digest(&signers, digest))?;
+        Ok((Manifest::parse(&text)?, digest))
+    })?;
+    if let Some(keys) = keys {
+        log.run(POLICY, || Ok(keys.check_policy(&signers, &manifest)?))?;
+    }
     log.run(FILES, || {
         check_sets(&archive, &manifest)?;
         for statement in &statements {
@@ -152,15 +167,15 @@ fn check_contents(
     Ok(CheckedArchive { archive, manifest, manifest_sha256, checks, warnings })
 }
 
-/// Step 5: the manifest is the signed one; only then is it parsed.
-fn read_manifest(archive: &Archive, statements: &[Statement]) -> Result<(Manifest, Digest), BundleError> {
+/// Step 5: the text of the manifest, which is the signed one; only then may it be parsed.
+fn read_manifest(archive: &Archive, statements: &[Statement]) -> Result<(Vec<u8>, Digest), BundleError> {
     let path = EntryPath::manifest();
     let text = read_entry(archive, &path, archive.limits().manifest_bytes)?;
     let digest = Digest::of(&text);
     for statement in statements {
         statement.check_manifest_digest(digest)?;
     }
-    Ok((Manifest::parse(&text)?, digest))
+    Ok((text, digest))
 }
 
 /// Step 7: entries and manifest list the same files with the same sizes.

@@ -1,10 +1,9 @@
 //! One signature file: a Sigstore bundle v0.3 around a DSSE envelope.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use p256::ecdsa::Signature;
 use serde::{Deserialize, Serialize};
 
+use super::dsse::{self, SignatureDefect};
 use super::statement::Statement;
 use super::{SignatureError, constant, pre_authentication_encoding};
 use crate::digest::Digest;
@@ -70,10 +69,10 @@ impl SignatureFile {
 
     /// The content of the entry, in canonical form.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let sig = STANDARD.encode(self.signature.to_der().as_bytes());
+        let sig = dsse::encode_base64(self.signature.to_der().as_bytes());
         let wire = Wire {
             envelope: WireEnvelope {
-                payload: STANDARD.encode(&self.payload),
+                payload: dsse::encode_base64(&self.payload),
                 payload_type: PayloadType::Value,
                 signatures: [WireSignature { keyid: self.key_id.0, sig }],
             },
@@ -102,7 +101,7 @@ impl SignatureFile {
     pub(crate) fn verify(&self, keys: &TrustedKeys) -> Result<(), SignatureError> {
         let path = self.path.clone();
         let Some(key) = keys.find(&self.key_id) else {
-            let (key_id, trusted) = (self.key_id, keys.key_id());
+            let (key_id, trusted) = (self.key_id, keys.source());
             return Err(SignatureError::UnknownKey { path, key_id, trusted });
         };
         let (expected, actual) = (key.hint(), self.hint);
@@ -116,8 +115,7 @@ impl SignatureFile {
 
 /// Standard alphabet, padding present, trailing bits zero.
 pub(super) fn decode(path: &EntryPath, field: &'static str, text: &str) -> Result<Vec<u8>, SignatureError> {
-    let broken = |_| SignatureError::Base64 { path: path.clone(), field };
-    STANDARD.decode(text).map_err(broken)
+    dsse::decode_base64(text).ok_or_else(|| SignatureError::Base64 { path: path.clone(), field })
 }
 
 /// DER that re-encodes to itself, `1 <= r < n`, `1 <= s < n`.
@@ -128,12 +126,10 @@ pub(super) fn encoding(der: &[u8]) -> Option<Signature> {
 /// DER that re-encodes to itself, `1 <= r < n`, `1 <= s <= n/2`.
 fn read_signature(path: &EntryPath, der: &[u8]) -> Result<Signature, SignatureError> {
     let path = path.clone();
-    match Signature::from_der(der) {
-        Ok(signature) if signature.to_der().as_bytes() != der => Err(SignatureError::Der { path }),
-        Ok(signature) if signature.normalize_s() != signature => Err(SignatureError::HighS { path }),
-        Ok(signature) => Ok(signature),
-        Err(_) => Err(SignatureError::Der { path }),
-    }
+    dsse::read_signature(der).map_err(|defect| match defect {
+        SignatureDefect::Der => SignatureError::Der { path },
+        SignatureDefect::HighS => SignatureError::HighS { path },
+    })
 }
 
 constant!(MediaType, "application/vnd.dev.sigstore.bundle.v0.3+json");

@@ -1,20 +1,23 @@
 //! Public keys and their ids.
 
 use std::fmt;
+use std::str::FromStr;
 
 use p256::ecdsa::VerifyingKey;
 use p256::ecdsa::signature::Verifier;
 use p256::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
+use serde::{Deserialize, Serialize};
 
 use super::KeyError;
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestError};
 use crate::entry_path::EntryPath;
 
 /// Longest PEM text that is looked at; a P-256 key takes 178 bytes.
 const MAX_PEM_BYTES: usize = 16 << 10;
 
 /// Which key: the SHA-256 of its DER-encoded SPKI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KeyId(pub(crate) Digest);
 
 impl KeyId {
@@ -30,10 +33,19 @@ impl fmt::Display for KeyId {
     }
 }
 
+impl FromStr for KeyId {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        text.parse().map(Self)
+    }
+}
+
 /// A P-256 public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     key: VerifyingKey,
+    der: Vec<u8>,
     pem: String,
     id: KeyId,
 }
@@ -43,7 +55,7 @@ impl PublicKey {
         let pem = key.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::PublicPem)?;
         let der = key.to_public_key_der().map_err(|_| KeyError::PublicPem)?;
         let id = KeyId(Digest::of(der.as_bytes()));
-        Ok(Self { key, pem, id })
+        Ok(Self { key, der: der.into_vec(), pem, id })
     }
 
     /// Reads an SPKI in PEM form.
@@ -57,6 +69,22 @@ impl PublicKey {
         }
         let key = VerifyingKey::from_public_key_pem(pem.trim_ascii());
         Self::new(key.map_err(|_| KeyError::PublicPem)?)
+    }
+
+    /// Reads an SPKI in the one DER form that it re-encodes to.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::PublicDer`] for every other form, a compressed point among them.
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        let key = VerifyingKey::from_public_key_der(der).map_err(|_| KeyError::PublicDer)?;
+        let key = Self::new(key)?;
+        if key.der == der { Ok(key) } else { Err(KeyError::PublicDer) }
+    }
+
+    /// The SPKI in DER form, whose digest is the key's identity.
+    pub(crate) fn to_der(&self) -> &[u8] {
+        &self.der
     }
 
     /// The SPKI in PEM form: 64 columns, a newline at the end.

@@ -73,6 +73,8 @@ macro_rules! text_type {
     };
 }
 
+pub(crate) use text_type;
+
 text_type! {
     /// Who made the model, and which: `vendor/model` or `vendor/family/model`.
     BundleId, "an id such as `vendor/model`", is_bundle_id

@@ -14,6 +14,10 @@ mod requirements;
 mod round_trip;
 mod signature_attacks;
 mod support;
+mod trust_attacks;
+mod trust_forge;
+mod trust_policy;
+mod trust_updates;
 
 use bundle_format::Rule;
 
@@ -27,6 +31,9 @@ fn every_rule_is_asserted_by_a_test() {
         include_str!("requirements.rs"),
         include_str!("round_trip.rs"),
         include_str!("signature_attacks.rs"),
+        include_str!("trust_attacks.rs"),
+        include_str!("trust_policy.rs"),
+        include_str!("trust_updates.rs"),
     ]
     .concat();
     let untested = Rule::ALL.iter().filter(|rule| !tests.contains(&format!("\"{}\"", rule.code())));

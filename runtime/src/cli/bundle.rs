@@ -1,4 +1,4 @@
-//! `unnunet bundle`: keys, signatures, verification and inspection of bundles.
+//! `unnunet bundle`: keys, trust, signatures, verification and inspection of bundles.
 
 mod attach;
 mod diff;
@@ -7,11 +7,12 @@ mod inspect;
 mod keygen;
 mod passphrase;
 mod sign;
+mod trust;
 mod verify;
 
 use super::Outcome;
 
-/// Make keys, sign, verify and inspect bundles
+/// Make keys, sign, verify and inspect bundles, and say whom to trust
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -26,6 +27,7 @@ enum Command {
     Inspect(inspect::Args),
     Keygen(keygen::Args),
     Sign(sign::Args),
+    Trust(trust::Args),
     Verify(verify::Args),
 }
 
@@ -42,6 +44,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Keygen(args) => keygen::run(&args),
         Command::Sign(args) => sign::run(&args),
+        Command::Trust(args) => trust::run(args),
         Command::Verify(args) => verify::run(&args),
     }
 }

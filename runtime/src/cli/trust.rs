@@ -1,15 +1,25 @@
 //! Which bundle to open and whom to trust: the options that every command on a bundle shares.
+//!
+//! Whom to trust is one public key, or a folder with a signed trust document; every command that opens a bundle takes
+//! exactly one of the two.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use bundle_format::{Limits, PublicKey, TrustedKeys, UnverifiedBundle, VerifiedBundle};
+use bundle_format::{
+    BundleError, Expiry, Limits, PublicKey, Timestamp, TrustClock, TrustFolder, TrustedKeys, UnverifiedBundle,
+    VerifiedBundle,
+};
 use fs_err as fs;
 
 /// Longest public key file, in bytes; a P-256 key has 178.
 const MAX_KEY_BYTES: u64 = 16 << 10;
 
-/// The bundle and the key that must have signed it.
+/// The last second that a trust document can name; a clock beyond it stands still there.
+const END_OF_TIME_S: u64 = 253_402_300_799;
+
+/// The bundle and who must have signed it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrustArgs {
     /// The bundle (`.unb`)
@@ -19,12 +29,34 @@ pub(crate) struct TrustArgs {
     pub(crate) keys: KeyArgs,
 }
 
-/// The key that must have signed a bundle.
+/// Who must have signed a bundle.
 #[derive(Debug, clap::Args)]
 pub(crate) struct KeyArgs {
     /// Public key (PEM) whose owner is trusted; a bundle signed by anyone else is refused
-    #[arg(long, value_name = "PEM")]
-    pub(crate) public_key: PathBuf,
+    #[arg(long, value_name = "PEM", required_unless_present = "trust", conflicts_with = "trust")]
+    pub(crate) public_key: Option<PathBuf>,
+    /// Trust folder: its signed document says who may sign what, and what is revoked
+    #[arg(long, value_name = "DIR")]
+    pub(crate) trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) clock: ClockArgs,
+}
+
+/// What happens when a trust document has expired.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClockArgs {
+    /// When the trust document has expired: go on with a warning, or refuse every bundle
+    #[arg(long, value_enum, default_value = "warn", value_name = "WHAT")]
+    pub(crate) expiry: ExpiryArg,
+}
+
+/// What happens when a trust document has expired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ExpiryArg {
+    /// Go on, with a warning
+    Warn,
+    /// Refuse every bundle
+    Enforce,
 }
 
 impl TrustArgs {
@@ -32,7 +64,7 @@ impl TrustArgs {
     ///
     /// # Errors
     ///
-    /// If the key cannot be read, or the first rule that the bundle breaks.
+    /// If the trust cannot be read, or the first rule that the bundle breaks.
     pub(crate) fn verified(&self) -> anyhow::Result<VerifiedBundle> {
         let keys = self.keys.trusted()?;
         let verify = || UnverifiedBundle::open(&self.bundle, &Limits::default())?.verify(&keys);
@@ -41,17 +73,51 @@ impl TrustArgs {
 }
 
 impl KeyArgs {
-    /// Reads the trusted key.
+    /// Reads the trusted key or the trust document.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or holds no P-256 public key.
+    /// If the file holds no P-256 public key; if the trust folder or its document is refused, or has expired where
+    /// that is enforced.
     pub(crate) fn trusted(&self) -> anyhow::Result<TrustedKeys> {
-        let pem = read_key_file(&self.public_key)?;
-        let key = PublicKey::from_pem(&pem);
-        let key = key.with_context(|| format!("cannot use the public key `{}`", self.public_key.display()))?;
-        Ok(TrustedKeys::single(key))
+        match (&self.public_key, &self.trust) {
+            (Some(path), None) => Ok(TrustedKeys::single(read_public_key(path)?)),
+            (None, Some(folder)) => {
+                let clock = self.clock.clock()?;
+                let read = || -> Result<_, BundleError> {
+                    Ok(TrustedKeys::of_document(&TrustFolder::open(folder)?.read()?, &clock)?)
+                };
+                read().with_context(|| format!("refused the trust `{}`", folder.display()))
+            }
+            _ => anyhow::bail!("one of `--public-key` and `--trust` says whom to trust"),
+        }
     }
+}
+
+impl ClockArgs {
+    /// The system's time, with what it means.
+    ///
+    /// # Errors
+    ///
+    /// None: a clock before 1970 stands at 1970, one after the year 9999 at its end.
+    pub(crate) fn clock(&self) -> anyhow::Result<TrustClock> {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let expiry = match self.expiry {
+            ExpiryArg::Warn => Expiry::Warn,
+            ExpiryArg::Enforce => Expiry::Enforce,
+        };
+        Ok(TrustClock { now: Timestamp::from_unix(seconds.min(END_OF_TIME_S))?, expiry })
+    }
+}
+
+/// Reads a public key.
+///
+/// # Errors
+///
+/// If the file cannot be read or holds no P-256 public key.
+pub(crate) fn read_public_key(path: &Path) -> anyhow::Result<PublicKey> {
+    let pem = read_key_file(path)?;
+    PublicKey::from_pem(&pem).with_context(|| format!("cannot use the public key `{}`", path.display()))
 }
 
 /// Reads a PEM file, public or private.

@@ -14,6 +14,7 @@ use crate::cli::{Outcome, output};
 #[command(after_help = "\
 Examples:
   unnunet bundle verify hearts.unb --public-key vendor.pub
+  unnunet bundle verify hearts.unb --trust trust --expiry enforce
   unnunet bundle verify hearts.unb --public-key vendor.pub --json >> device-history.jsonl")]
 pub(super) struct Args {
     /// The bundle
@@ -38,6 +39,8 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest_sha256: Option<String>,
     signers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_version: Option<u32>,
     warnings: Vec<String>,
 }
 
@@ -57,6 +60,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         version: verified.map(|bundle| bundle.manifest().version.to_string()),
         manifest_sha256: verified.map(|bundle| bundle.manifest_sha256().to_string()),
         signers: verified.map_or(Vec::new(), |bundle| bundle.signers().iter().map(ToString::to_string).collect()),
+        trust_version: verified.and_then(bundle_format::VerifiedBundle::trust_version),
         warnings: verified.map_or(Vec::new(), |bundle| bundle.warnings().iter().map(ToString::to_string).collect()),
     };
     if args.json {
@@ -79,6 +83,9 @@ fn print(report: &Report<'_>) {
     }
     for signer in &report.signers {
         output::line(format_args!("signed by {signer}"));
+    }
+    if let Some(version) = report.trust_version {
+        output::line(format_args!("trust version {version}"));
     }
     for warning in &report.warnings {
         output::note(format_args!("warning: {warning}"));
