@@ -9,6 +9,7 @@ use crate::envelope::{SignatureError, StatementError};
 use crate::key::KeyError;
 use crate::manifest::{ManifestError, RequirementError};
 use crate::rule::Rule;
+use crate::store::StoreError;
 
 /// Why a bundle, a key or a device was refused.
 ///
@@ -64,6 +65,10 @@ pub enum BundleError {
     /// A bundle could not be put together.
     #[error(transparent)]
     Build(#[from] crate::builder::BuildError),
+
+    /// The device's store refuses, or cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl BundleError {
@@ -80,6 +85,7 @@ impl BundleError {
             Self::Key(error) => error.rule(),
             Self::Requirement(error) => error.rule(),
             Self::Build(error) => error.rule(),
+            Self::Store(error) => error.rule(),
         }
     }
 

@@ -49,6 +49,7 @@ mod limits;
 mod manifest;
 mod rule;
 mod sign;
+pub mod store;
 mod trust;
 mod verify;
 

@@ -24,6 +24,8 @@ fn every_rule_is_asserted_by_a_test() {
         include_str!("requirements.rs"),
         include_str!("round_trip.rs"),
         include_str!("signature_attacks.rs"),
+        include_str!("../store/audit_attacks.rs"),
+        include_str!("../store/policy.rs"),
     ]
     .concat();
     let untested = Rule::ALL.iter().filter(|rule| !tests.contains(&format!("\"{}\"", rule.code())));
