@@ -1,14 +1,22 @@
-//! `unnunet bundle`: keys, signatures, verification and inspection of bundles.
+//! `unnunet bundle`: keys, signatures, verification and inspection of bundles, and the device's store of them.
 
+mod activate;
+mod audit;
+mod commit;
+mod gc;
 mod inspect;
+mod install;
 mod keygen;
+mod list;
 mod passphrase;
+mod rollback;
 mod sign;
+pub(super) mod store_args;
 mod verify;
 
 use super::Outcome;
 
-/// Make keys, sign, verify and inspect bundles
+/// Make keys, sign, verify and inspect bundles; install and activate them on a device
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -17,8 +25,15 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Activate(activate::Args),
+    Audit(audit::Args),
+    Commit(commit::Args),
+    Gc(gc::Args),
     Inspect(inspect::Args),
+    Install(install::Args),
     Keygen(keygen::Args),
+    List(list::Args),
+    Rollback(rollback::Args),
     Sign(sign::Args),
     Verify(verify::Args),
 }
@@ -30,8 +45,15 @@ enum Command {
 /// Those of the chosen command.
 pub(super) fn run(args: Args) -> anyhow::Result<Outcome> {
     match args.command {
+        Command::Activate(args) => activate::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Commit(args) => commit::run(&args),
+        Command::Gc(args) => gc::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Install(args) => install::run(&args),
         Command::Keygen(args) => keygen::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Rollback(args) => rollback::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Verify(args) => verify::run(&args),
     }
