@@ -128,12 +128,19 @@ pub(super) fn pass(current: &DeviceState, id: &BundleId) -> Result<Step, StoreEr
 }
 
 /// `current` with the previous bundle in the place of the active one, which loses it.
+///
+/// Nothing is active if the floor has risen above the previous bundle.
 pub(super) fn fall_back(current: &DeviceState, id: &BundleId, reason: Text) -> Result<Step, StoreError> {
     let digest = current.active(id)?.manifest_sha256;
     let subject = current.release(digest)?.subject(digest);
+
     let mut state = current.clone();
     let slot = slot(&mut state, id);
-    slot.active = slot.previous.take();
+    let may_run = |previous: &Deployment| {
+        current.installed.get(&previous.manifest_sha256).is_some_and(|release| check_floor(current, release).is_ok())
+    };
+    slot.active = slot.previous.take().filter(may_run);
+
     Ok(Step { state, event: Event::FallBack { reason, subject } })
 }
 

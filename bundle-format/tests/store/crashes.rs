@@ -93,7 +93,10 @@ impl Case<'_> {
         };
         let is_new = first.as_ref() == Some(&self.new);
         let is_created = self.old.is_none() && first.as_ref().is_some_and(|state| state.audit.last.n == 0);
-        assert!(is_new || is_created || first == self.old, "{what}: neither old nor new: {first:?}");
+        assert!(
+            is_new || is_created || first == self.old || self.is_between(first.as_ref()),
+            "{what}: neither old nor new: {first:?}"
+        );
 
         if is_new {
             Act::Collect.on(&found, self.second).unwrap_or_else(|error| panic!("{what}: next: {error}"));
@@ -103,6 +106,19 @@ impl Case<'_> {
             assert_eq!(again, self.new, "{what}");
             assert_eq!(sound(&found, &what), self.new, "{what}");
         }
+    }
+}
+
+impl Case<'_> {
+    /// Garbage goes bundle by bundle: some of it may be left.
+    fn is_between(&self, found: Option<&DeviceState>) -> bool {
+        let has_all = |more: &DeviceState, less: &DeviceState| {
+            less.installed.keys().all(|digest| more.installed.contains_key(digest))
+        };
+        let (Act::Collect, Some(old), Some(found)) = (self.act, &self.old, found) else {
+            return false;
+        };
+        found.models == old.models && has_all(old, found) && has_all(found, &self.new)
     }
 }
 
@@ -138,7 +154,7 @@ fn power_lost_at_every_change_leaves_the_old_or_the_new_state() {
     for_each_act(|case, n_changes| {
         // At `n_changes` power goes when the operation is over.
         for n in 0..=n_changes {
-            for cut in [Cut::AllLost, Cut::AllKept].into_iter().chain((0..25).map(|draw| Cut::Random(n * 25 + draw))) {
+            for cut in [Cut::AllLost, Cut::AllKept].into_iter().chain((0..12).map(|draw| Cut::Random(n * 12 + draw))) {
                 case.check(n, Fault::Killed, cut);
             }
             case.check(n, Fault::KilledHalfway, Cut::AllKept);

@@ -156,6 +156,16 @@ fn the_first_bundle_of_a_device_falls_back_to_none() {
 }
 
 #[test]
+fn nothing_below_the_floor_is_fallen_back_to() {
+    let disk = device(0);
+    play(&disk, &[Act::Install(MODELS[2].clone()), Act::Activate(MODELS[2].clone(), REFUSE)]);
+    play(&disk, &[Act::Attempt(HEARTS), Act::Pass(HEARTS), Act::Commit(HEARTS)]);
+    // Tried once more, after a change of the machine, it fails.
+    play(&disk, &[Act::Activate(MODELS[2].clone(), REFUSE), Act::Attempt(HEARTS), Act::FallBack(HEARTS)]);
+    assert_eq!(state(&disk).unwrap().active(&MODELS[0].id()).unwrap_err().rule().code(), "E722");
+}
+
+#[test]
 fn a_bundle_on_trial_is_never_what_one_falls_back_to() {
     let disk = device(0);
     play(&disk, &[Act::Install(MODELS[1].clone()), Act::Install(MODELS[2].clone())]);
@@ -430,7 +440,7 @@ fn a_real_bundle_is_installed_loaded_and_refused_when_it_changes() {
     let id = locked.activate(digest, REFUSE, &verify_with(&keys)).unwrap();
     assert_eq!(id.as_str(), HEARTS);
 
-    // A further signature arrives by installing again.
+    // Installing again replaces the file.
     sign(&fixture.bundle(), &key(1), &fixture.folder.path().join("again.unb")).unwrap();
     assert_eq!(locked.install(&fixture.folder.path().join("again.unb"), &verify_with(&keys)).unwrap(), digest);
     let state = store.state().unwrap();

@@ -4,7 +4,7 @@
 //! its folder, and nothing else is: what was not synced may be there, may be
 //! missing, or half there, each on its own and in any combination.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
@@ -38,8 +38,18 @@ pub(crate) struct Image {
 #[derive(Clone, Debug)]
 pub(crate) struct SimulatedDisk {
     image: Rc<RefCell<Image>>,
-    locked: Rc<RefCell<()>>,
+    locked: Rc<Cell<bool>>,
     outside: Rc<BTreeMap<PathBuf, Vec<u8>>>,
+}
+
+/// Frees the disk when it goes.
+#[derive(Debug)]
+pub(crate) struct Lock(Rc<Cell<bool>>);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 /// What a loss of power does to what was not synced.
@@ -84,7 +94,7 @@ impl SimulatedDisk {
                 match node {
                     Node::Folder { now, safe } => now.clone_from(safe),
                     Node::File { now, safe } => {
-                        let content = if keeps() {
+                        let content = if now == safe || keeps() {
                             now.clone()
                         } else if keeps() {
                             now[..now.len() / 2].to_vec()
@@ -187,12 +197,11 @@ impl Image {
 }
 
 impl FileSystem for SimulatedDisk {
-    type Lock = Rc<RefCell<()>>;
+    type Lock = Lock;
 
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>> {
         self.change(|image| image.file_or_new(path).map(|_| ()))?;
-        let is_free = Rc::strong_count(&self.locked) == 1;
-        Ok(is_free.then(|| Rc::clone(&self.locked)))
+        Ok((!self.locked.replace(true)).then(|| Lock(Rc::clone(&self.locked))))
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<()> {

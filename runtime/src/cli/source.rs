@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use bundle_format::store::DeviceStore;
-use bundle_format::{BundleId, Limits, UnverifiedBundle, VerifiedBundle};
+use bundle_format::{BundleError, BundleId, Limits, UnverifiedBundle, VerifiedBundle};
 
 use super::bundle::store_args::{model_of, moment};
 use super::engine_args::Device;
@@ -66,7 +66,7 @@ impl SourceArgs {
         moment.check_trust(&state).with_context(refusal)?;
         let id = model_of(&state, self.model.as_ref())?;
         let mut engine = None;
-        if !state.active(&id)?.is_proven() {
+        if !state.active(&id).map_err(BundleError::from)?.is_proven() {
             let loaded = load_engine()?;
             let mut locked = store.lock(moment).with_context(refusal)?;
             let judge = Judge { store: &store, keys: &keys, engine: &loaded, device };
@@ -77,7 +77,7 @@ impl SourceArgs {
             state = locked.state().clone();
             engine = Some(loaded);
         }
-        let active = state.active(&id)?;
+        let active = state.active(&id).map_err(BundleError::from)?;
         let bundle = store
             .load(&state, active.manifest_sha256, &keys)
             .with_context(|| format!("refused the active bundle of {id}"))?;
