@@ -133,14 +133,12 @@ pub(super) fn pass(current: &DeviceState, id: &BundleId) -> Result<Step, StoreEr
 pub(super) fn fall_back(current: &DeviceState, id: &BundleId, reason: Text) -> Result<Step, StoreError> {
     let digest = current.active(id)?.manifest_sha256;
     let subject = current.release(digest)?.subject(digest);
-
     let mut state = current.clone();
     let slot = slot(&mut state, id);
     let may_run = |previous: &Deployment| {
         current.installed.get(&previous.manifest_sha256).is_some_and(|release| check_floor(current, release).is_ok())
     };
     slot.active = slot.previous.take().filter(may_run);
-
     Ok(Step { state, event: Event::FallBack { reason, subject } })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::store::{
     Activation, DeviceState, DeviceStore, Downgrade, FileSystem, LockedStore, Moment, MonotonicCounter, NoCounter,
-    Release, Trial,
+    Release, Trial, Verify,
 };
 use bundle_format::{BundleError, BundleId, Channel, Digest, SemanticVersion, Text, Timestamp};
 
@@ -118,7 +118,7 @@ impl Act {
     pub(crate) fn apply<F: FileSystem, C: MonotonicCounter>(
         &self,
         store: &mut LockedStore<'_, F, C>,
-        verify: &dyn Fn(&Path) -> Result<(Digest, Release), BundleError>,
+        verify: Verify<'_>,
     ) -> Result<(), BundleError> {
         let id = |id: &str| BundleId::new(id).unwrap();
         match self {

@@ -68,9 +68,8 @@ impl<F> Faulty<F> {
         let killed = || io::Error::other("killed");
         let full = || io::Error::from(ErrorKind::StorageFull);
         match fault {
-            Fault::Killed => Verdict::Fails(killed()),
             Fault::KilledHalfway if n == at => Verdict::Half(killed()),
-            Fault::KilledHalfway => Verdict::Fails(killed()),
+            Fault::Killed | Fault::KilledHalfway => Verdict::Fails(killed()),
             Fault::Full if kind == Kind::NeedsSpace => Verdict::Half(full()),
             Fault::Once if n == at => Verdict::Half(io::Error::other("input/output error")),
             Fault::Full | Fault::Once => Verdict::Works,

@@ -270,7 +270,9 @@ impl FileSystem for SimulatedDisk {
             };
             let (safe, left) = std::mem::take(&mut image.pending).into_iter().partition::<Vec<_>, _>(touches);
             image.pending = left;
-            safe.iter().for_each(|pending| image.make_safe(pending));
+            for pending in &safe {
+                image.make_safe(pending);
+            }
             Ok(())
         })
     }
@@ -296,10 +298,7 @@ impl FileSystem for SimulatedDisk {
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         self.change(|image| {
             let at = image.find(path).ok_or(ErrorKind::NotFound)?;
-            match image.folder(at)?.is_empty() {
-                true => image.remove(path),
-                false => Err(ErrorKind::DirectoryNotEmpty.into()),
-            }
+            if image.folder(at)?.is_empty() { image.remove(path) } else { Err(ErrorKind::DirectoryNotEmpty.into()) }
         })
     }
 }
