@@ -85,20 +85,11 @@ impl Device {
     }
 }
 
-/// A signed bundle whose network is none: it installs, and cannot run.
-fn write_bundle(device: &Device, version: &str, (security_version, min_security_version): (u32, u32)) -> PathBuf {
+/// What a bundle says of itself that has one member.
+fn draft(version: &str, (security_version, min_security_version): (u32, u32)) -> ManifestDraft {
     let path = |text: &str| EntryPath::new(text).unwrap();
-    let files = [
-        ("config/pipeline.json", Role::Config),
-        ("docs/license.txt", Role::Document),
-        ("docs/model_card.md", Role::Document),
-        ("models/fold_0/checkpoint_9.onnx", Role::Onnx),
-        ("sbom/model.cdx.json", Role::Sbom),
-        ("selftest/expected.bin", Role::Selftest),
-        ("selftest/input.bin", Role::Selftest),
-    ];
     let digest = Digest::of(b"some input");
-    let draft = ManifestDraft {
+    ManifestDraft {
         channel: Channel::Research,
         created: Timestamp::from_unix(1_700_000_000).unwrap(),
         documents: Documents {
@@ -148,8 +139,22 @@ fn write_bundle(device: &Device, version: &str, (security_version, min_security_
         supersedes: Vec::new(),
         title: Text::new("Hearts").unwrap(),
         version: version.parse().unwrap(),
-    };
-    let mut builder = BundleBuilder::new(draft);
+    }
+}
+
+/// A signed bundle whose network is none: it installs, and cannot run.
+fn write_bundle(device: &Device, version: &str, security: (u32, u32)) -> PathBuf {
+    let path = |text: &str| EntryPath::new(text).unwrap();
+    let files = [
+        ("config/pipeline.json", Role::Config),
+        ("docs/license.txt", Role::Document),
+        ("docs/model_card.md", Role::Document),
+        ("models/fold_0/checkpoint_9.onnx", Role::Onnx),
+        ("sbom/model.cdx.json", Role::Sbom),
+        ("selftest/expected.bin", Role::Selftest),
+        ("selftest/input.bin", Role::Selftest),
+    ];
+    let mut builder = BundleBuilder::new(draft(version, security));
     for (name, role) in files {
         builder.add_bytes(path(name), role, name.as_bytes().to_vec()).unwrap();
     }
@@ -291,7 +296,9 @@ fn two_processes_that_install_at_once_lose_nothing() {
         }
         device.n_records();
     }
-    bundles.iter().for_each(|bundle| drop(device.install(bundle)));
+    for bundle in &bundles {
+        device.install(bundle);
+    }
     assert_eq!(device.places().len(), 3);
 }
 
@@ -338,14 +345,20 @@ mod with_a_bundle {
         content
     }
 
-    #[test]
-    fn a_device_activates_predicts_falls_back_commits_and_refuses_what_is_older() {
-        let folder = tempfile::tempdir().unwrap();
-        Hearts { n_training: 10, n_test: 1, seed: 1 }.write(&folder.path().join("raw")).unwrap();
-        let trial = Trial::new(folder.path(), Hearts::NAME, "2d");
+    /// A trial of two iterations with its unsigned bundle; it has one test case.
+    fn exported(work: &Path) -> Trial {
+        Hearts { n_training: 10, n_test: 1, seed: 1 }.write(&work.join("raw")).unwrap();
+        let trial = Trial::new(work, Hearts::NAME, "2d");
         trial.plan_and_preprocess(&["--features", "4", "--batch-size", "2", "--patch-size", "64,64"]);
         succeed(&mut trial.train(0, &["--epochs", "2", "--cycles", "2", "--iterations", "1", "--late", "1"]));
         trial.export();
+        trial
+    }
+
+    #[test]
+    fn a_device_activates_predicts_falls_back_commits_and_refuses_what_is_older() {
+        let folder = tempfile::tempdir().unwrap();
+        let trial = exported(folder.path());
         let device = Device::new();
         let activate = |digest: &str, flags: &[&str]| {
             let mut activate = device.trusting(&["activate", digest, "--device", "cpu"]);
