@@ -97,7 +97,9 @@ impl SimulatedDisk {
                         let content = if now == safe || keeps() {
                             now.clone()
                         } else if keeps() {
-                            now[..now.len() / 2].to_vec()
+                            // What was safe and was not written over is not lost by an append.
+                            let common = now.iter().zip(safe.iter()).take_while(|(now, safe)| now == safe).count();
+                            now[..common + (now.len() - common) / 2].to_vec()
                         } else {
                             safe.clone()
                         };
