@@ -151,6 +151,7 @@ impl<F: FileSystem> Journal<F> {
             return refuse(n + 1, AuditBreach::Unknown);
         }
         if !is_new {
+            self.check_line_before(start, &state.audit.last)?;
             let tail = self.fs.read(&file, start, line.len()).map_err(BundleError::io(&file))?;
             if tail == line {
                 return Ok(());
@@ -165,6 +166,23 @@ impl<F: FileSystem> Journal<F> {
         self.fs.append(&file, &line).map_err(BundleError::io(&file))?;
         self.sync(&file)?;
         if is_new { self.sync(&self.state_folder()) } else { Ok(()) }
+    }
+
+    /// The line that ends at `start` is the one that `record` is chained to: nothing may be completed after another.
+    fn check_line_before(&self, start: u64, record: &Record) -> Result<(), BundleError> {
+        let file = self.log_file();
+        let n_bytes = start.min(MAX_LINE_BYTES as u64 + 2);
+        let length = usize::try_from(n_bytes).expect("it is at most the longest line");
+        let before = self.fs.read(&file, start - n_bytes, length).map_err(BundleError::io(&file))?;
+        let line = match before.strip_suffix(b"\n") {
+            Some(lines) => lines.rsplit(|&byte| byte == b'\n').next().unwrap_or_default(),
+            None => &before[..],
+        };
+        let is_whole = before.is_empty() == (record.n == 0);
+        if is_whole && Digest::of(line) == record.previous {
+            return Ok(());
+        }
+        Err(StoreError::Audit { n: record.n, breach: AuditBreach::Unchained }.into())
     }
 
     /// Reads the whole log and compares it with the state; returns the number of records.

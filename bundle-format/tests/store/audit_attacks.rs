@@ -85,6 +85,11 @@ fn lines_that_are_removed_moved_repeated_or_put_in_are_found() {
         let mut removed = lines.clone();
         removed.remove(at);
         check(&disk, &removed.concat(), Some(at));
+        // Nothing is written behind a log that lacks a record, however long the others are.
+        let lacking = disk.after(Cut::None);
+        lacking.tamper(&log(), &removed.concat());
+        assert_eq!(Act::Collect.on(&lacking, 30).unwrap_err().code(), "E705");
+        assert_eq!(lacking.content(&log()).unwrap(), removed.concat(), "the evidence stays");
         let mut swapped = lines.clone();
         swapped.swap(at, at + 1);
         check(&disk, &swapped.concat(), Some(at));
