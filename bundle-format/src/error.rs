@@ -11,6 +11,7 @@ use crate::key::KeyError;
 use crate::manifest::{ManifestError, RequirementError};
 use crate::onnx::OnnxError;
 use crate::rule::Rule;
+use crate::store::StoreError;
 use crate::trust::{PolicyError, TrustError};
 
 /// Why a bundle, a key or a device was refused.
@@ -83,6 +84,10 @@ pub enum BundleError {
     /// A bundle could not be put together.
     #[error(transparent)]
     Build(#[from] crate::builder::BuildError),
+
+    /// The device's store refuses, or cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl BundleError {
@@ -102,6 +107,7 @@ impl BundleError {
             Self::Trust(error) => error.rule(),
             Self::Policy(error) => error.rule(),
             Self::Build(error) => error.rule(),
+            Self::Store(error) => error.rule(),
         }
     }
 

@@ -57,6 +57,7 @@ mod payload;
 mod rule;
 mod sealed;
 mod sign;
+pub mod store;
 mod trust;
 mod verify;
 

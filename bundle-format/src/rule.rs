@@ -139,6 +139,21 @@ rules! {
     OnnxSelfContained = "E609", 10, "every tensor of a model lies inside its file";
     OnnxTensorSize = "E610", 10, "a tensor is there once, with as many values as its extents say";
     OnnxType = "E611", 10, "tensors of a model are dense, with extents and element types that can be";
+
+    StoreBusy = "E701", 20, "one process at a time changes a store";
+    StorePresent = "E702", 2, "the folder is a store";
+    StoreState = "E703", 20, "the state of a store keeps its schema";
+    StoreLatest = "E704", 12, "the state of a store and the trust document are the latest this device has had";
+    AuditChain = "E705", 12, "the audit log is one unbroken chain up to the state's last record";
+    StoreFull = "E706", 14, "a store holds at most the limit of bundles";
+    SecurityFloor = "E711", 12, "the security version is not below the device's floor";
+    FloorAboveItself = "E712", 12, "a bundle does not raise the floor above its own security version";
+    Downgrade = "E713", 12, "a lower version becomes active only where a downgrade is allowed";
+    OnTrial = "E714", 12, "only a bundle that passed its self-test is committed";
+    Installed = "E721", 2, "a bundle that is asked for is installed";
+    Active = "E722", 2, "a model that is asked for has an active bundle";
+    Previous = "E723", 2, "a model that goes back has a previous bundle";
+    InstalledFile = "E724", 10, "an installed bundle is the one that was installed";
 }
 
 #[cfg(test)]

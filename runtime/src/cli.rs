@@ -8,6 +8,8 @@ mod evaluate;
 pub(crate) mod output;
 mod predict;
 mod self_test;
+mod source;
+mod trial;
 mod trust;
 
 use std::process::ExitCode;

@@ -34,6 +34,8 @@ fn every_rule_is_asserted_by_a_test() {
         include_str!("trust_attacks.rs"),
         include_str!("trust_policy.rs"),
         include_str!("trust_updates.rs"),
+        include_str!("../store/audit_attacks.rs"),
+        include_str!("../store/policy.rs"),
     ]
     .concat();
     let untested = Rule::ALL.iter().filter(|rule| !tests.contains(&format!("\"{}\"", rule.code())));

@@ -16,6 +16,7 @@ use nnunet::sliding_window::SlidingWindow;
 
 pub(super) use args::Args;
 
+use super::source::count_run;
 use super::{Outcome, output};
 use crate::batch::Batch;
 use crate::choice;
@@ -35,10 +36,10 @@ use crate::progress::{Display, Progress};
 ///
 /// If the bundle is refused or cannot run here, or the folders cannot be used. A failed case is an outcome.
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let bundle = args.trust.verified()?;
+    let (bundle, engine, counted) = args.source.open(args.device, || args.engine.engine())?.into_parts();
     let model = Model::read(&bundle).context("cannot run the bundle")?;
     let cases = list_cases(args, &model)?;
-    let engine = args.engine.engine()?;
+    let engine = engine.map_or_else(|| args.engine.engine(), Ok)?;
     host::check(&bundle, &engine).context("this machine cannot run the bundle")?;
     let networks = Networks { engine: &engine, bundle: &bundle, model: &model };
     let choice = choice::choose(networks, args.device.provider(), args.precision.into())?;
@@ -57,7 +58,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     for warning in bundle.warnings() {
         output::note(format_args!("warning: {warning}"));
     }
-    predict(args, &predictor, &facts, &mut members, cases)
+    let outcome = predict(args, &predictor, &facts, &mut members, cases)?;
+    if outcome == Outcome::Done {
+        count_run(counted);
+    }
+    Ok(outcome)
 }
 
 fn list_cases(args: &Args, model: &Model) -> anyhow::Result<Vec<Found>> {

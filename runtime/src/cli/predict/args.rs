@@ -7,7 +7,7 @@ use nnunet::fold::Fold;
 use nnunet::uncertainty::UncertaintyMethod;
 
 use crate::cli::engine_args::{Device, EngineArgs, PrecisionArg};
-use crate::cli::trust::TrustArgs;
+use crate::cli::source::SourceArgs;
 
 /// Segment a folder of images and say how far to trust each result
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,7 @@ Examples:
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --folds 0,1 --save-folds
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --json > cases.jsonl
+  unnunet predict --store /var/lib/unnunet --public-key vendor.pub -i images -o predictions
 
 INPUT holds one file per channel, `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, … OUTPUT receives
   <case>.nii.gz              segmentation of the fold that is least uncertain, after the bundle's postprocessing
@@ -34,7 +35,7 @@ as scores are made as they were calibrated: by the same method and temperature, 
 `expectation` is null, and the reason is said.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    pub(super) source: SourceArgs,
     /// Folder of images
     #[arg(short, long, value_name = "DIR")]
     pub(super) input: PathBuf,
