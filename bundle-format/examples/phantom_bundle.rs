@@ -42,6 +42,7 @@ pub(crate) fn write(folder: &Path, n_members: u32, n_bytes: usize) -> Result<(),
     }
     let bundle = folder.join("model.unb");
     builder.write(&bundle)?;
+    staged.close()?;
     let key = SigningKey::generate();
     sign(&bundle, &key, &bundle)?;
     Ok(fs_err::write(folder.join("key.pub"), key.public_key().to_pem())?)

@@ -84,6 +84,10 @@ pub enum ManifestError {
         source: serde_json::Error,
     },
 
+    /// A value has another spelling than the one that a writer gives it.
+    #[error("a value of the manifest is not spelled as it would be written")]
+    Spelling,
+
     /// A field has a value outside its range.
     #[error("`{field}` of the manifest is out of range")]
     Range {
@@ -141,7 +145,7 @@ impl ManifestError {
         match self {
             Self::Json { .. } => Rule::ManifestJson,
             Self::Format => Rule::ManifestFormat,
-            Self::Schema { .. } | Self::Range { .. } => Rule::ManifestSchema,
+            Self::Schema { .. } | Self::Spelling | Self::Range { .. } => Rule::ManifestSchema,
             Self::Order { .. } => Rule::ManifestOrder,
             Self::Dangling { .. } | Self::RoleMismatch { .. } | Self::ExternalElsewhere { .. } => {
                 Rule::ManifestReference
@@ -184,6 +188,10 @@ impl Manifest {
         let draft = serde_json::from_value(Value::Object(fields)).map_err(schema)?;
         let manifest = Self { draft, files };
         manifest.check()?;
+        // Values such as version requirements have several spellings; the manifest has the one that is written.
+        if manifest.to_json() != text {
+            return Err(ManifestError::Spelling);
+        }
         Ok(manifest)
     }
 

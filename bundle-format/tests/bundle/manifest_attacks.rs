@@ -106,6 +106,14 @@ fn values_keep_their_patterns_and_ranges() {
 }
 
 #[test]
+fn version_requirements_have_one_spelling() {
+    for text in [">=0.*, <2", ">=0.1,<2", " >=0.1, <2", ">= 0.1, <2", ">=0.1, <2.x"] {
+        check(|manifest| manifest["requires"]["runtime"] = json!(text), "E403");
+        check(|manifest| manifest["requires"]["onnxruntime"] = json!(text), "E403");
+    }
+}
+
+#[test]
 fn lists_are_sorted_and_unique() {
     let swap = |pointer: &'static str| {
         move |manifest: &mut Value| manifest.pointer_mut(pointer).unwrap().as_array_mut().unwrap().swap(0, 1)
