@@ -408,7 +408,7 @@ fn a_calibration_goes_along_with_the_members_that_it_speaks_of() {
     assert_eq!(uncalibrated(other).unwrap(), "fold_0 was validated by other members than are exported");
     assert_eq!(temperature(&training).to_bits(), 1.0_f32.to_bits(), "that of a mean over other members is unknown");
     training.write("run/calibration.json", CALIBRATION.replace("1.5", "2.5").as_bytes());
-    let reason = "fold_0 was validated at another temperature than the calibration's; validate again";
+    let reason = "fold_0 was validated at temperature 1.5, the calibration is one of 2.5; validate again";
     assert_eq!(uncalibrated(|_| ()).unwrap(), reason);
     fs_err::remove_file(training.path("run/calibration.json")).unwrap();
     assert!(uncalibrated(|_| ()).is_some());
