@@ -236,6 +236,19 @@ fn channels(
 }
 
 impl CaseProperties {
+    /// Those of an array of these extents that was taken as it is, at 1 mm.
+    pub fn unchanged(shape: [usize; 3]) -> Self {
+        Self {
+            original_shape: shape,
+            transpose_forward: [0, 1, 2],
+            crop: BoundingBox { start: [0; 3], end: shape },
+            cropped_shape: shape,
+            spacing: [1.0; 3],
+            target_spacing: [1.0; 3],
+            resampled_shape: shape,
+        }
+    }
+
     /// From the crop to the network's grid.
     fn forward(&self, field: &'static str, arguments: &ResamplingArguments) -> Result<ResamplePlan, PreprocessError> {
         let spacings = (self.spacing, self.target_spacing);

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use bundle_format::Digest;
 use ndarray::{Array3, Array4};
-use nnunet::crop::BoundingBox;
 use nnunet::dataset::CaseId;
 use nnunet::fold::Fold;
 use nnunet::plans::ConfigurationName;
@@ -108,14 +107,6 @@ fn phantom(patch: [usize; 3]) -> Preprocessed {
         let distance = part(z, n_z) + part(y, n_y) + part(x, n_x);
         i16::from(distance < 0.09) + i16::from(distance < 0.03)
     });
-    let properties = CaseProperties {
-        original_shape: shape,
-        transpose_forward: [0, 1, 2],
-        crop: BoundingBox { start: [0; 3], end: shape },
-        cropped_shape: shape,
-        spacing: [1.0; 3],
-        target_spacing: [1.0; 3],
-        resampled_shape: shape,
-    };
+    let properties = CaseProperties::unchanged(shape);
     Preprocessed { image, labels: Some(labels), properties }
 }

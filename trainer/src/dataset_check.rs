@@ -17,6 +17,7 @@ use nnunet::dataset_check::{Description, Problem, duplicates};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::cross_validation;
+use crate::error_line;
 use crate::raw_dataset::{RawDatasetError, environment_variable, read_text};
 
 /// A data set of which `dataset.json` and the file names have been looked at.
@@ -108,7 +109,7 @@ fn splits(folder: &Path, cases: &BTreeMap<CaseId, Present>) -> Option<Problem> {
         return None;
     }
     let error = cross_validation::read(&path, &cases.keys().cloned().collect()).err()?;
-    Some(Problem::Splits { reason: voxels::chain(&error) })
+    Some(Problem::Splits { reason: error_line::of(&error) })
 }
 
 fn facts(folder: &Path, case: CaseId, present: Present) -> CaseFacts {

@@ -39,9 +39,6 @@ use source::Source;
 /// The program that made a bundle, as provenance names it.
 const TRAINER: &str = concat!("unnunet-train ", env!("CARGO_PKG_VERSION"));
 
-/// How far the patch moves in prediction, as a fraction of it.
-const STEP: f64 = 0.5;
-
 /// What to export.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -108,7 +105,7 @@ pub enum Progress<'a> {
 }
 
 /// What was exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// Identity of the bundle.
     pub manifest_sha256: Digest,

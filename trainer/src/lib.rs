@@ -15,6 +15,7 @@ pub mod checkpoint_rule;
 pub mod cli;
 pub mod cross_validation;
 pub mod dataset_check;
+mod error_line;
 pub mod event_file;
 pub mod export;
 pub mod feed;

@@ -124,12 +124,12 @@ pub fn available() -> Option<u64> {
     let meminfo = fs_err::read_to_string("/proc/meminfo").ok()?;
     let groups = fs_err::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let left = left_in_groups(Path::new("/sys/fs/cgroup"), &groups);
-    [available_of(&meminfo), left].into_iter().flatten().min()
+    [field(&meminfo, "MemAvailable"), left].into_iter().flatten().min()
 }
 
-/// `MemAvailable` of `/proc/meminfo`, bytes.
-fn available_of(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+/// A field of `/proc/meminfo` or of a process's status, such as `MemAvailable`, bytes.
+pub(crate) fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -192,9 +192,12 @@ mod tests {
 
     #[test]
     fn available_memory_is_read_in_bytes() {
-        assert_eq!(available_of("MemTotal:  9 kB\nMemAvailable:   24 kB\n"), Some(24 << 10));
-        assert_eq!(available_of("MemTotal:  9 kB\n"), None);
-        assert_eq!(available_of("MemAvailable: much kB\n"), None);
+        assert_eq!(field("MemTotal:  9 kB\nMemAvailable:   24 kB\n", "MemAvailable"), Some(24 << 10));
+        assert_eq!(field("MemTotal:  9 kB\n", "MemAvailable"), None);
+        assert_eq!(field("MemAvailable: much kB\n", "MemAvailable"), None);
+        let status = "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+        assert_eq!(field(status, "VmHWM"), Some(2048 << 10));
+        assert_eq!(field(status, "VmSwap"), None);
     }
 
     #[test]

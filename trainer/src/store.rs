@@ -384,7 +384,6 @@ fn encode_values<T, const N: usize>(
 #[cfg(test)]
 mod tests {
     use ndarray::{Array3, Array4, array};
-    use nnunet::crop::BoundingBox;
 
     use super::*;
 
@@ -393,15 +392,7 @@ mod tests {
         let image = Array4::from_shape_fn((2, 2, 3, 4), |(c, z, y, x)| (1000 * c + 100 * z + 10 * y + x) as f32);
         let mut labels = Array3::from_elem((2, 3, 4), OUTSIDE);
         labels.slice_mut(ndarray::s![1, .., ..]).assign(&array![[0, 0, 1, 1], [0, 2, 0, 0], [0, 0, 0, 1]]);
-        let properties = CaseProperties {
-            original_shape: shape,
-            transpose_forward: [0, 1, 2],
-            crop: BoundingBox { start: [0; 3], end: shape },
-            cropped_shape: shape,
-            spacing: [1.0; 3],
-            target_spacing: [1.0; 3],
-            resampled_shape: shape,
-        };
+        let properties = CaseProperties::unchanged(shape);
         Preprocessed { image, labels: Some(labels), properties }
     }
 

@@ -223,6 +223,14 @@ impl Training {
             }
             observer.iteration(epoch, iteration, loss);
         }
+        // A smaller scale helps gradients only: where no loss at all is finite, nothing is learned any more.
+        if n_finite == 0 {
+            return Err(TrainingError::Diverged {
+                epoch,
+                iteration: self.n_iterations.saturating_sub(1),
+                learning_rate,
+            });
+        }
         let training_loss = sum / f64::from(n_finite);
         let (validation_loss, pseudo_dice) = self.validate(&mut progress.replicas, batches)?;
         progress.ema = moving_average(progress.ema, mean(&pseudo_dice));

@@ -45,7 +45,7 @@ use members::Members;
 use stages::Stages;
 
 /// How far the patch moves, as a fraction of it.
-const STEP: f64 = 0.5;
+pub(crate) const STEP: f64 = 0.5;
 /// Name of the array of probabilities, as in nnU-Net's files.
 pub const PROBABILITIES: &str = "probabilities";
 

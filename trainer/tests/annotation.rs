@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use bundle_format::Digest;
 use ndarray::{Array3, Array4};
-use nnunet::crop::BoundingBox;
 use nnunet::dataset::{CaseId, DatasetJson, LabelSet};
 use nnunet::fold::Fold;
 use nnunet::foreground::structures;
@@ -124,15 +123,7 @@ fn case() -> Preprocessed {
         _ => i16::from((10..13).contains(&y) && (58..61).contains(&x)),
     };
     let labels = Array3::from_shape_fn(SHAPE, |(_, y, x)| label(y, x));
-    let properties = CaseProperties {
-        original_shape: SHAPE,
-        transpose_forward: [0, 1, 2],
-        crop: BoundingBox { start: [0; 3], end: SHAPE },
-        cropped_shape: SHAPE,
-        spacing: [1.0; 3],
-        target_spacing: [1.0; 3],
-        resampled_shape: SHAPE,
-    };
+    let properties = CaseProperties::unchanged(SHAPE);
     Preprocessed { image: Array4::zeros((1, 1, 24, 64)), labels: Some(labels), properties }
 }
 

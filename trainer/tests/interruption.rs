@@ -6,17 +6,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod squares;
+
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use imaging::{Dimensionality, Geometry, Spacing, Volume, nifti};
-use ndarray::Array3;
 use trainer::checkpoint::CheckpointFolder;
 
-const JSON: &str =
-    r#"{"channel_names":{"0":"MRI"},"labels":{"background":0,"square":1},"numTraining":5,"file_ending":".nii.gz"}"#;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_unnunet-train");
 const TRAIN: &str = "train 1 2d 0 --epochs 12 --iterations 4 --cycles 2 --checkpoints late --late 1 --threads 1 --workers 1 --device cpu";
 /// Times a training is killed before it may end.
@@ -27,23 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// A planned and preprocessed data set.
 fn prepared() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("raw/Dataset001_Squares");
-    for sub in ["imagesTr", "labelsTr"] {
-        fs_err::create_dir_all(folder.join(sub)).unwrap();
-    }
-    fs_err::write(folder.join("dataset.json"), JSON).unwrap();
-    let geometry = || Geometry::axis_aligned([1, 32, 32], Spacing::new([1.0; 3]).unwrap(), Dimensionality::Two);
-    for case in 0..5_usize {
-        let inside = |i: usize, j: usize| (8 + case..20 + case).contains(&i) && (8..20).contains(&j);
-        let labels = Array3::from_shape_fn((1, 32, 32), |(_, i, j)| u8::from(inside(i, j)));
-        let image = Array3::from_shape_fn((1, 32, 32), |(_, i, j)| {
-            ((7 * i + 13 * j + case) % 11) as f32 + if inside(i, j) { 30.0 } else { 1.0 }
-        });
-        let image = Volume { voxels: image, geometry: geometry() };
-        nifti::write_map(&folder.join(format!("imagesTr/c{case}_0000.nii.gz")), &image).unwrap();
-        let labels = Volume { voxels: labels, geometry: geometry() };
-        nifti::write_labels(&folder.join(format!("labelsTr/c{case}.nii.gz")), &labels).unwrap();
-    }
+    squares::write(root.path());
     let plan = "plan-and-preprocess -d 1 -c 2d --features 4 --batch-size 2";
     let output = command(root.path(), "whole", plan).output().unwrap();
     assert!(output.status.success(), "{output:?}");

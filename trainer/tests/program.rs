@@ -2,34 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod squares;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
 use imaging::{Dimensionality, Geometry, Spacing, Volume, nifti};
 use ndarray::Array3;
-
-const JSON: &str =
-    r#"{"channel_names":{"0":"MRI"},"labels":{"background":0,"square":1},"numTraining":5,"file_ending":".nii.gz"}"#;
-
-fn raw(root: &Path) {
-    let folder = root.join("raw/Dataset001_Squares");
-    for sub in ["imagesTr", "labelsTr"] {
-        fs_err::create_dir_all(folder.join(sub)).unwrap();
-    }
-    fs_err::write(folder.join("dataset.json"), JSON).unwrap();
-    let geometry = || Geometry::axis_aligned([1, 32, 32], Spacing::new([1.0; 3]).unwrap(), Dimensionality::Two);
-    for case in 0..5_usize {
-        let inside = |i: usize, j: usize| (8 + case..20 + case).contains(&i) && (8..20).contains(&j);
-        let labels = Array3::from_shape_fn((1, 32, 32), |(_, i, j)| u8::from(inside(i, j)));
-        let image = Array3::from_shape_fn((1, 32, 32), |(_, i, j)| {
-            ((7 * i + 13 * j + case) % 11) as f32 + if inside(i, j) { 30.0 } else { 1.0 }
-        });
-        let (image, labels) =
-            (Volume { voxels: image, geometry: geometry() }, Volume { voxels: labels, geometry: geometry() });
-        nifti::write_map(&folder.join(format!("imagesTr/c{case}_0000.nii.gz")), &image).unwrap();
-        nifti::write_labels(&folder.join(format!("labelsTr/c{case}.nii.gz")), &labels).unwrap();
-    }
-}
 
 fn program(root: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_unnunet-train"))
@@ -56,7 +35,7 @@ const TRAIN: &str = "train 1 2d 0 --epochs 2 --iterations 2 --cycles 2 --checkpo
 fn a_data_set_is_planned_preprocessed_and_trained() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    raw(root);
+    squares::write(root);
     let plan = "plan-and-preprocess -d 1 -c 2d --features 4 --batch-size 2";
     check(root, TRAIN, 2, "cannot look for the data set");
     check(root, plan, 0, "5 cases preprocessed, 0 already there, 0 failed");
@@ -100,7 +79,7 @@ fn a_data_set_is_planned_preprocessed_and_trained() {
 fn several_devices_share_batches_and_more_than_samples_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    raw(root);
+    squares::write(root);
     check(root, "plan-and-preprocess -d 1 -c 2d --features 4 --batch-size 2", 0, "5 cases preprocessed");
     check(root, &format!("{TRAIN} --device cpu,cpu"), 0, "epoch 1/2 (cycle 1");
     let fold = root.join("results/Dataset001_Squares/UnnunetTrainer__nnUNetPlans__2d/fold_0");
@@ -118,7 +97,7 @@ fn several_devices_share_batches_and_more_than_samples_are_refused() {
 fn a_bad_case_is_named_and_nothing_is_planned_without_it() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    raw(root);
+    squares::write(root);
     let image = root.join("raw/Dataset001_Squares/imagesTr/c3_0000.nii.gz");
     let plan = "plan-and-preprocess -d 1 -c 2d";
     let good = fs_err::read(&image).unwrap();
@@ -154,7 +133,7 @@ fn text(root: &Path, name: &str) -> String {
 fn steps_one_by_one_do_what_all_at_once_does() {
     let (one, all) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for root in [&one, &all] {
-        raw(root.path());
+        squares::write(root.path());
     }
     check(one.path(), "plan -d 1", 2, "run `unnunet-train fingerprint` first");
     check(one.path(), "fingerprint -d 1 --jobs 1", 0, "5 cases measured");
@@ -174,7 +153,7 @@ fn steps_one_by_one_do_what_all_at_once_does() {
 fn a_fingerprint_stands_until_a_file_changes() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    raw(root);
+    squares::write(root);
     let (anew, kept) = ("cases measured", "cases unchanged, fingerprint kept");
     check(root, "fingerprint -d 1", 0, anew);
     let first = text(root, "dataset_fingerprint.json");
@@ -211,7 +190,7 @@ fn a_fingerprint_stands_until_a_file_changes() {
 fn presets_and_options_of_the_planner_are_nnunets() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    raw(root);
+    squares::write(root);
     check(root, "fingerprint -d 1", 0, "5 cases measured");
     check(root, "plan -d 1 --planner nnUNetPlannerResEncL --features 4 --batch-size 2", 0, "2d");
     let plans = text(root, "nnUNetResEncUNetLPlans.json");
@@ -249,7 +228,7 @@ fn presets_and_options_of_the_planner_are_nnunets() {
 fn configurations_that_a_user_added_outlive_a_new_plan() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    raw(root);
+    squares::write(root);
     check(root, "plan-and-preprocess -d 1 --no-preprocess", 0, "5 cases measured");
     let path = root.join("preprocessed").join(NAME).join("nnUNetPlans.json");
     let mut plans: serde_json::Value = serde_json::from_str(&text(root, "nnUNetPlans.json")).unwrap();
@@ -266,8 +245,9 @@ fn configurations_that_a_user_added_outlive_a_new_plan() {
 fn a_reader_that_turns_images_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    raw(root);
-    let json = JSON.replace("{\"channel", "{\"overwrite_image_reader_writer\":\"NibabelIOWithReorient\",\"channel");
+    squares::write(root);
+    let json =
+        squares::JSON.replace("{\"channel", "{\"overwrite_image_reader_writer\":\"NibabelIOWithReorient\",\"channel");
     fs_err::write(root.join("raw").join(NAME).join("dataset.json"), json).unwrap();
     check(root, "fingerprint -d 1", 2, "by the reader `NibabelIOWithReorient`, which is not supported");
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bundle_format::Digest;
 use ndarray::{Array3, Array4};
-use nnunet::crop::BoundingBox;
 use nnunet::dataset::CaseId;
 use nnunet::fold::Fold;
 use nnunet::plans::{Configuration, ConfigurationName, EncoderDepth, Plans};
@@ -55,15 +54,7 @@ fn slices(number: usize) -> Preprocessed {
     let texture = |k: usize, i: usize, j: usize| ((7 * i + 13 * j + 5 * k + 3 * number) % 11) as f32 / 11.0;
     let image =
         Array4::from_shape_fn((1, z, y, x), |(_, k, i, j)| texture(k, i, j) + if inside(i, j) { 1.5 } else { -0.5 });
-    let properties = CaseProperties {
-        original_shape: SHAPE,
-        transpose_forward: [0, 1, 2],
-        crop: BoundingBox { start: [0; 3], end: SHAPE },
-        cropped_shape: SHAPE,
-        spacing: [1.0; 3],
-        target_spacing: [1.0; 3],
-        resampled_shape: SHAPE,
-    };
+    let properties = CaseProperties::unchanged(SHAPE);
     Preprocessed { image, labels: Some(labels), properties }
 }
 

@@ -12,6 +12,7 @@ mod preprocess;
 mod resampling;
 mod steps;
 mod train;
+mod training_args;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

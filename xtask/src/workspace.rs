@@ -49,6 +49,13 @@ pub(crate) fn build_release() -> Result<()> {
     Ok(())
 }
 
+/// A program that [`build_release`] built, run in the workspace's folder.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(target().join("release").join(name));
+    command.current_dir(root());
+    command
+}
+
 /// `command` as one would type it in the workspace's folder.
 ///
 /// Arguments with characters that a shell would touch are quoted, and paths

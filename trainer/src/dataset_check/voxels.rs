@@ -1,12 +1,13 @@
 //! What a file holds, in one reading: its grid, the digest of an image's voxels, the values of a reference.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::path::Path;
 
 use imaging::file;
 use nnunet::dataset_check::case::{ImageFacts, LabelFacts, NotFinite};
 use sha2::{Digest as _, Sha256};
+
+use crate::error_line;
 
 /// Most values beside 0 to 255 that are kept as examples; a probability map has as many values as voxels.
 const MAX_OTHERS: usize = 64;
@@ -31,7 +32,7 @@ pub(super) fn image(path: &Path) -> Result<ImageFacts, String> {
             chunk.clear();
         }
     });
-    let (geometry, n_channels) = scanned.map_err(|error| chain(&error))?;
+    let (geometry, n_channels) = scanned.map_err(|error| error_line::of(&error))?;
     hasher.update(&chunk);
     for extent in geometry.shape() {
         hasher.update((extent as u64).to_le_bytes());
@@ -63,24 +64,12 @@ pub(super) fn labels(path: &Path) -> Result<LabelFacts, String> {
             not_finite.add(index, f64::from(single));
         }
     });
-    let (geometry, _) = scanned.map_err(|error| chain(&error))?;
+    let (geometry, _) = scanned.map_err(|error| error_line::of(&error))?;
     let n_voxels: BTreeMap<_, _> = (0..=255).zip(n_voxels).filter(|&(_, n)| n > 0).collect();
     let mut others: Vec<_> = others.into_iter().map(|bits| f64::from(f32::from_bits(bits))).collect();
     others.sort_by(f64::total_cmp);
     let not_finite = not_finite.at(geometry.shape());
     Ok(LabelFacts { geometry, n_voxels, others, n_others, not_finite })
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }
 
 #[derive(Default)]

@@ -14,8 +14,9 @@
 
 use nnunet::topology::{EncoderBlock, UNet};
 
+use super::Exported;
 use super::source::Source;
-use super::{Exported, STEP};
+use crate::validation::STEP;
 
 const BYTES_PER_FLOAT: f64 = 4.0;
 const MIB: f64 = (1 << 20) as f64;

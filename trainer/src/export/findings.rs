@@ -32,7 +32,7 @@ pub(super) struct Findings {
 }
 
 /// Why a bundle has no calibration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Uncalibrated {
     /// The training has none.
@@ -51,10 +51,14 @@ pub enum Uncalibrated {
         fold: Fold,
     },
     /// The calibration is one of scores at another temperature.
-    #[error("{fold} was validated at another temperature than the calibration's; validate again")]
+    #[error("{fold} was validated at temperature {found}, the calibration is one of {expected}; validate again")]
     OtherTemperature {
         /// The fold.
         fold: Fold,
+        /// Of its validation.
+        found: f32,
+        /// Of the calibration.
+        expected: f32,
     },
     /// The Dice of the calibration is that of another postprocessing.
     #[error("{fold} was calibrated with another postprocessing; validate again")]
@@ -118,8 +122,9 @@ fn common_temperature(folds: &[FoldScores]) -> Option<f32> {
 fn check(folds: &[FoldScores], steps: &Postprocessing, calibration: &Calibration) -> Result<(), Uncalibrated> {
     for scores in folds {
         let fold = scores.fold;
-        if scores.temperature.to_bits() != calibration.promise.temperature.to_bits() {
-            return Err(Uncalibrated::OtherTemperature { fold });
+        let (found, expected) = (scores.temperature, calibration.promise.temperature);
+        if found.to_bits() != expected.to_bits() {
+            return Err(Uncalibrated::OtherTemperature { fold, found, expected });
         }
         if scores.postprocessing != steps.steps() {
             return Err(Uncalibrated::OtherPostprocessing { fold });

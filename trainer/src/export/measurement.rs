@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use crate::memory;
 use crate::network::Network;
 use crate::probe::{Probe, ProbeError};
 
@@ -43,7 +44,7 @@ impl Measured {
             seconds.push(start.elapsed().as_secs_f64());
         }
         seconds.sort_by(f64::total_cmp);
-        let peak_mib = before.zip(status_mib("VmHWM:")).map(|(before, peak)| (peak - before).max(0.0));
+        let peak_mib = before.zip(status_mib("VmHWM")).map(|(before, peak)| (peak - before).max(0.0));
         Ok(Self { seconds_per_patch: seconds[N_RUNS / 2], peak_mib, n_threads: tch::get_num_threads() })
     }
 }
@@ -51,28 +52,12 @@ impl Measured {
 /// Lets the peak of this process's memory begin anew, and says what it takes now, MiB.
 fn restart_peak() -> Option<f64> {
     fs_err::write("/proc/self/clear_refs", "5").ok()?;
-    status_mib("VmRSS:")
+    status_mib("VmRSS")
 }
 
 /// A field of `/proc/self/status`, MiB.
-fn status_mib(field: &str) -> Option<f64> {
-    parse_mib(&fs_err::read_to_string("/proc/self/status").ok()?, field)
-}
-
-fn parse_mib(status: &str, field: &str) -> Option<f64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok().map(|kib| kib / 1024.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_from_the_status_of_the_process() {
-        let status = "Name:\ta\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
-        assert_eq!(parse_mib(status, "VmHWM:"), Some(2.0));
-        assert_eq!(parse_mib(status, "VmSwap:"), None);
-        assert_eq!(parse_mib("VmRSS: many", "VmRSS:"), None);
-    }
+#[expect(clippy::cast_precision_loss, reason = "a process has less than 2^53 bytes")]
+fn status_mib(name: &str) -> Option<f64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    memory::field(&status, name).map(|bytes| bytes as f64 / f64::from(1 << 20))
 }

@@ -12,7 +12,6 @@ use bundle_format::{
 };
 use ndarray::{Array3, Array4};
 use nnunet::calibration::Calibration;
-use nnunet::crop::BoundingBox;
 use nnunet::dataset::{CaseId, DatasetJson};
 use nnunet::fold::{Fold, Split};
 use nnunet::pipeline::Pipeline;
@@ -140,15 +139,7 @@ impl Training {
     fn store(&self, identifier: &str) {
         let shape = [5, 9, 4];
         let [z, y, x] = shape;
-        let properties = CaseProperties {
-            original_shape: shape,
-            transpose_forward: [0, 1, 2],
-            crop: BoundingBox { start: [0; 3], end: shape },
-            cropped_shape: shape,
-            spacing: [1.0; 3],
-            target_spacing: [1.0; 3],
-            resampled_shape: shape,
-        };
+        let properties = CaseProperties::unchanged(shape);
         let image = Array4::from_shape_fn((1, z, y, x), |(_, k, j, i)| ((k * 7 + j * 3 + i) % 5) as f32 - 2.0);
         let case = Preprocessed { image, labels: Some(Array3::zeros((z, y, x))), properties };
         let store = Store::new(self.path("data").join(identifier));
@@ -417,7 +408,7 @@ fn a_calibration_goes_along_with_the_members_that_it_speaks_of() {
     assert_eq!(uncalibrated(other).unwrap(), "fold_0 was validated by other members than are exported");
     assert_eq!(temperature(&training).to_bits(), 1.0_f32.to_bits(), "that of a mean over other members is unknown");
     training.write("run/calibration.json", CALIBRATION.replace("1.5", "2.5").as_bytes());
-    let reason = "fold_0 was validated at another temperature than the calibration's; validate again";
+    let reason = "fold_0 was validated at temperature 1.5, the calibration is one of 2.5; validate again";
     assert_eq!(uncalibrated(|_| ()).unwrap(), reason);
     fs_err::remove_file(training.path("run/calibration.json")).unwrap();
     assert!(uncalibrated(|_| ()).is_some());

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::Digest;
 use ndarray::{Array3, Array4};
-use nnunet::crop::BoundingBox;
 use nnunet::dataset::{CaseId, DatasetJson, LabelSet};
 use nnunet::fold::Fold;
 use nnunet::foreground::structures;
@@ -171,15 +170,7 @@ fn case_of(number: usize, ignore: Option<u8>) -> Preprocessed {
             depth => texture + depth as f32 - 1.5,
         }
     };
-    let properties = CaseProperties {
-        original_shape: SHAPE,
-        transpose_forward: [0, 1, 2],
-        crop: BoundingBox { start: [0; 3], end: SHAPE },
-        cropped_shape: SHAPE,
-        spacing: [1.0; 3],
-        target_spacing: [1.0; 3],
-        resampled_shape: SHAPE,
-    };
+    let properties = CaseProperties::unchanged(SHAPE);
     let [z, y, x] = SHAPE;
     let labels = Some(Array3::from_shape_fn(SHAPE, label));
     Preprocessed { image: Array4::from_shape_fn((2, z, y, x), value), labels, properties }

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use self::models::Recipe;
 use super::steps::Steps;
+use super::training_args::TrainingArgs;
 use crate::console;
 use crate::demo::material::{Material, Unseen};
 use crate::setup::{self, Component};
@@ -28,51 +29,21 @@ use crate::workspace;
 /// Options of `cargo xtask bench ensembles`.
 #[derive(Debug, Clone, Serialize, clap::Args)]
 pub(super) struct Args {
-    /// Raw nnU-Net data set; it is only read
-    #[arg(long, value_name = "DIR")]
-    #[serde(skip)]
-    dataset: PathBuf,
-    /// Configuration to train
-    #[arg(long, default_value = "3d_fullres", value_parser = ["2d", "3d_fullres"])]
-    configuration: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    training: TrainingArgs,
     /// Folds to train, of which 0 must be one
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0,1,2,3,4")]
     folds: Vec<u16>,
-    /// Epochs of each training
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..))]
-    epochs: u32,
     /// Cycles that one cycle is compared with; must divide the epochs
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..))]
     cycles: u32,
     /// Checkpoints at the end of each cycle
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     late: u32,
-    /// Iterations of an epoch
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-    iterations: u32,
-    /// Patches of a batch
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    batch_size: u32,
-    /// Features of the network's first stage
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    features: u32,
-    /// Voxels of a patch, as `Y,X` or `Z,Y,X` [default: as planned]
-    #[arg(long, value_name = "SIZE")]
-    patch_size: Option<String>,
-    /// Seed of all trainings
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
 }
 
 impl Args {
-    /// Where everything of this data set and budget lies; another budget has another folder.
-    fn work(&self, dataset: &str) -> PathBuf {
-        let Self { configuration, features, batch_size, epochs, iterations, cycles, late, seed, .. } = self;
-        let patch = self.patch_size.as_deref().map_or_else(String::new, |size| format!("-p{}", size.replace(',', "x")));
-        let budget = format!("f{features}-b{batch_size}{patch}-e{epochs}-i{iterations}-c{cycles}-l{late}-s{seed}");
-        workspace::target().join("bench/ensembles").join(dataset).join(format!("{configuration}-{budget}"))
-    }
-
     /// One cycle and several, with as many checkpoints of a fold.
     fn recipes(&self) -> [Recipe; 2] {
         let of = |cycles: u32, late: u32| Recipe { name: format!("cycles-{cycles}"), cycles, late };
@@ -94,12 +65,13 @@ struct Subject<'a> {
 ///
 /// When a program fails, or a result cannot be read.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    ensure!(args.epochs.is_multiple_of(args.cycles), "--cycles must divide --epochs");
+    ensure!(args.training.epochs.is_multiple_of(args.cycles), "--cycles must divide --epochs");
     ensure!(args.folds.contains(&0), "--folds must contain 0, whose validation cases are predicted");
     setup::ensure(&Component::ALL, &workspace::deps())?;
     workspace::build_release()?;
-    let material = Material::real(&args.dataset)?;
-    let work = std::path::absolute(args.work(&material.name))?;
+    let material = Material::real(&args.training.dataset)?;
+    let particular = format!("c{}-l{}", args.cycles, args.late);
+    let work = std::path::absolute(args.training.work("ensembles", &material.name, &particular))?;
     let subject = Subject { args, material, steps: Steps::new(&work), work };
 
     let unseen = subject.prepare()?;
@@ -113,17 +85,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 impl Subject<'_> {
     /// Plans, preprocesses, and sets the unseen cases apart.
     fn prepare(&self) -> Result<Unseen> {
-        let Args { configuration, features, batch_size, patch_size, .. } = self.args;
         let raw = self.material.raw(&self.work)?;
         self.steps.once("plan-and-preprocess", || {
-            let mut command = program("unnunet-train", &["plan-and-preprocess", "-d", &self.material.name]);
-            command.args(["-c", configuration, "--features", &features.to_string()]);
-            command.args(["--batch-size", &batch_size.to_string()]);
-            if let Some(size) = patch_size {
-                command.args(["--patch-size", size]);
-            }
-            command.arg("--raw").arg(&raw).arg("--preprocessed").arg(self.preprocessed());
-            Ok(command)
+            Ok(self.args.training.plan_and_preprocess(&self.material.name, &raw, &self.preprocessed()))
         })?;
         self.steps.once_with("hold-out", || {
             // What an interrupted run has begun to lay out.
@@ -160,7 +124,7 @@ impl Subject<'_> {
     }
 
     fn train(&self, fold: u16, recipe: &Recipe) -> Result<()> {
-        let Args { configuration, epochs, iterations, seed, .. } = self.args;
+        let TrainingArgs { configuration, epochs, iterations, seed, .. } = &self.args.training;
         let results = self.results(recipe);
         let folder = results.join(&self.material.name).join(format!("UnnunetTrainer__nnUNetPlans__{configuration}"));
         self.steps.once(&format!("train-{}-fold-{fold}", recipe.name), || {
@@ -200,8 +164,8 @@ impl Subject<'_> {
 
 /// A released program with its first arguments.
 fn program(name: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(workspace::target().join("release").join(name));
-    command.current_dir(workspace::root()).args(arguments);
+    let mut command = workspace::program(name);
+    command.args(arguments);
     command
 }
 

@@ -15,7 +15,7 @@ use super::measure;
 use super::{Peer, again, on_one_core, resampling};
 use crate::setup::{self, Component};
 use crate::workspace;
-use table::{Compared, Row, Starts, Timed};
+use table::{Compared, Row, Spread, Starts, Timed};
 
 /// Options of `cargo xtask bench preprocess`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 
 /// Seconds that our program takes to start, which is mostly libtorch's registration of its operators.
 fn start_s() -> Result<f64> {
-    let mut command = Command::new(workspace::target().join("release/unnunet-train"));
+    let mut command = workspace::program("unnunet-train");
     command.arg("--version");
     middle_of_three(&on_one_core(&command))
 }
@@ -73,9 +73,8 @@ fn peer_start_s(peer: &Peer) -> Result<f64> {
 }
 
 fn middle_of_three(command: &Command) -> Result<f64> {
-    let mut seconds = (0..3).map(|_| Ok(measure::run(again(command))?.wall_s)).collect::<Result<Vec<_>>>()?;
-    seconds.sort_by(f64::total_cmp);
-    Ok(seconds[1])
+    let seconds = (0..3).map(|_| Ok(measure::run(again(command))?.wall_s)).collect::<Result<Vec<_>>>()?;
+    Ok(Spread::of(seconds.into_iter()).middle)
 }
 
 fn build_example() -> Result<()> {
@@ -96,7 +95,7 @@ impl Subject {
         let name = self.raw.file_name().and_then(|name| name.to_str()).context("a data set has a plain name")?;
         let preprocessed = work.join("ours");
         let program = |verb: &str| {
-            let mut command = Command::new(workspace::target().join("release/unnunet-train"));
+            let mut command = workspace::program("unnunet-train");
             command.args([verb, "-d", name]).arg("--preprocessed").arg(&preprocessed);
             command.arg("--raw").arg(self.raw.parent().unwrap_or(&self.raw));
             command

@@ -22,6 +22,7 @@ use self::agreement::Comparison;
 use self::peer::NnUNet;
 use self::program::Program;
 use super::Peer;
+use super::training_args::TrainingArgs;
 use crate::console;
 use crate::setup::{self, Component};
 use crate::workspace;
@@ -40,47 +41,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     trainer: PathBuf,
-    /// Raw nnU-Net data set; it is only read
-    #[arg(long, value_name = "DIR")]
-    #[serde(skip)]
-    dataset: PathBuf,
-    /// Configuration to train
-    #[arg(long, default_value = "3d_fullres", value_parser = ["2d", "3d_fullres"])]
-    configuration: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    training: TrainingArgs,
     /// Folds to train, one after the other
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0")]
     folds: Vec<u16>,
-    /// Epochs of each fold; the first is not timed
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..))]
-    epochs: u32,
     /// Cycles of the learning rate; must divide the epochs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     cycles: u32,
-    /// Iterations of an epoch
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-    iterations: u32,
-    /// Patches of a batch
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    batch_size: u32,
-    /// Features of the network's first stage
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    features: u32,
-    /// Voxels of a patch, as `Y,X` or `Z,Y,X` [default: as planned]
-    #[arg(long, value_name = "SIZE")]
-    patch_size: Option<String>,
-    /// Seed of our training; nnU-Net's has none
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-}
-
-impl Args {
-    /// Where everything of this data set and budget lies; another budget has another folder.
-    fn work(&self, dataset: &str) -> PathBuf {
-        let Self { configuration, features, batch_size, epochs, iterations, cycles, seed, .. } = self;
-        let patch = self.patch_size.as_deref().map_or_else(String::new, |size| format!("-p{}", size.replace(',', "x")));
-        let budget = format!("f{features}-b{batch_size}{patch}-e{epochs}-i{iterations}-c{cycles}-s{seed}");
-        folder().join(dataset).join(format!("{configuration}-{budget}"))
-    }
 }
 
 /// The folder of this benchmark.
@@ -102,12 +71,12 @@ struct Subject {
 
 impl Subject {
     fn new(args: &Args) -> Result<Self> {
-        let folder = fs::canonicalize(&args.dataset)?;
+        let folder = fs::canonicalize(&args.training.dataset)?;
         let name = folder.file_name().and_then(|name| name.to_str()).context("--dataset has no plain name")?.to_owned();
         let raw = folder.parent().context("--dataset has no parent folder")?.to_path_buf();
         let text = fs::read_to_string(folder.join("dataset.json"))?;
         let file_ending = nnunet::dataset::DatasetJson::parse(&text)?.file_ending;
-        let work = std::path::absolute(args.work(&name))?;
+        let work = std::path::absolute(args.training.work("train", &name, &format!("c{}", args.cycles)))?;
         Ok(Self { name, raw, file_ending, work })
     }
 
@@ -129,10 +98,10 @@ struct Trained {
 impl Trained {
     /// Mean over the epochs after the first, whose start-up is not training.
     fn seconds_per_iteration(&self, args: &Args) -> Result<f64> {
-        let (found, expected) = (self.epochs_s.len(), args.epochs);
+        let (found, expected) = (self.epochs_s.len(), args.training.epochs);
         ensure!(found == expected as usize, "{found} epochs were recorded for {expected}: {}", self.summary.display());
         let epoch_s = mean_defined(self.epochs_s.iter().skip(1).copied().map(Some)).context("no epoch was timed")?;
-        Ok(epoch_s / f64::from(args.iterations))
+        Ok(epoch_s / f64::from(args.training.iterations))
     }
 }
 
@@ -164,7 +133,7 @@ struct Outcome<'a> {
 ///
 /// When a program fails, or the data set, the plans or a result cannot be read.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    ensure!(args.epochs.is_multiple_of(args.cycles), "--cycles must divide --epochs");
+    ensure!(args.training.epochs.is_multiple_of(args.cycles), "--cycles must divide --epochs");
     let mut distinct = args.folds.clone();
     distinct.sort_unstable();
     distinct.dedup();

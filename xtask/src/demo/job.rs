@@ -181,20 +181,14 @@ impl Phases {
 }
 
 fn trainer(subcommand: &str) -> Command {
-    let mut command = program("unnunet-train");
+    let mut command = workspace::program("unnunet-train");
     command.arg(subcommand);
     command
 }
 
 fn runtime(subcommand: &[&str]) -> Command {
-    let mut command = program("unnunet");
+    let mut command = workspace::program("unnunet");
     command.args(subcommand);
-    command
-}
-
-fn program(name: &str) -> Command {
-    let mut command = Command::new(workspace::target().join("release").join(name));
-    command.current_dir(workspace::root());
     command
 }
 

@@ -12,6 +12,7 @@ use nnunet::plans::ConfigurationName;
 use super::Inputs;
 use crate::cases::Cases;
 use crate::cli::folders;
+use crate::error_line;
 use crate::previous_stage::{self, PreviousStage, Unusable};
 use crate::raw_dataset::RawDatasetError;
 use crate::stage_predictions::{PredictionError, StagePredictions};
@@ -61,7 +62,7 @@ fn refusal(inputs: &Inputs, (previous, folder): (&ConfigurationName, &Path), unu
             PredictionError::Read { source } if matches!(**source, RawDatasetError::Read { .. }) => {
                 write!(text, "\n  `{}` is missing", path.display())
             }
-            other => write!(text, "\n  {}", chain(other)),
+            other => write!(text, "\n  {}", error_line::of(other)),
         };
     }
     let cases: BTreeSet<&CaseId> = unusable.iter().map(|unusable| &unusable.case).collect();
@@ -95,12 +96,6 @@ fn folds_of<'a>(splits: &[Split], mut cases: BTreeSet<&'a CaseId>) -> (Vec<Fold>
         }
     }
     (folds, cases)
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

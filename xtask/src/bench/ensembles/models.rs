@@ -105,7 +105,7 @@ impl Model<'_> {
         let subject = self.subject;
         subject.steps.once(&format!("export-{}", self.name), || {
             let name = &subject.material.name;
-            let mut command = program("unnunet-train", &["export", name, &subject.args.configuration]);
+            let mut command = program("unnunet-train", &["export", name, &subject.args.training.configuration]);
             command.arg("--preprocessed").arg(subject.preprocessed());
             command.arg("--results").arg(subject.results(self.recipe));
             command.args(["--folds", &subject.folds(), "--members", &self.members.to_string()]);

@@ -106,11 +106,18 @@ fn differences(ways: &[Way]) -> Vec<Difference> {
 }
 
 fn render(args: &Args, dataset: &str, ways: &[Way], differences: &[Difference]) -> String {
+    let training = &args.training;
     let mut lines = vec![
         format!(
             "\n{dataset} {}, folds {:?}, {} epochs of {} iterations, batch {}, {} features, seed {}; the unseen cases are \
              those of fold 0's validation, which no fold was trained on. p: paired permutation test over cases.",
-            args.configuration, args.folds, args.epochs, args.iterations, args.batch_size, args.features, args.seed
+            training.configuration,
+            args.folds,
+            training.epochs,
+            training.iterations,
+            training.batch_size,
+            training.features,
+            training.seed
         ),
         "\n| segmented by | n | mean Dice |".to_owned(),
         "|---|---|---|".to_owned(),

@@ -63,15 +63,15 @@ pub(super) struct Starts {
 
 /// The middle one of several figures, and their range.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Spread {
-    middle: f64,
+pub(super) struct Spread {
+    pub(super) middle: f64,
     least: f64,
     most: f64,
 }
 
 impl Spread {
     /// Of at least one figure; of an even number, the higher one of the two in the middle.
-    fn of(figures: impl Iterator<Item = f64>) -> Self {
+    pub(super) fn of(figures: impl Iterator<Item = f64>) -> Self {
         let mut figures: Vec<f64> = figures.collect();
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);

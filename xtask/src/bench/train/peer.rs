@@ -13,6 +13,7 @@ use imaging::atomic_file;
 use super::{Args, Subject, Trained};
 use crate::bench::Peer;
 use crate::bench::steps::Steps;
+use crate::bench::training_args::TrainingArgs;
 
 /// Class in the file that `--trainer` names.
 const CLASS: &str = "PeerTrainer";
@@ -62,7 +63,7 @@ impl<'a> NnUNet<'a> {
                 atomic_file::write(&target.join(file), &fs::read(self.subject.plans_folder().join(file))?)?;
             }
             let mut command = self.command("nnUNetv2_preprocess");
-            command.args(["-d", number, "-c", &self.args.configuration, "-np", &n_processors().to_string()]);
+            command.args(["-d", number, "-c", &self.args.training.configuration, "-np", &n_processors().to_string()]);
             Ok(command)
         })
     }
@@ -76,11 +77,11 @@ impl<'a> NnUNet<'a> {
     /// When nnU-Net fails or its log cannot be read.
     pub(super) fn train(&self, fold: u16) -> Result<Trained> {
         let training = self.folder.join("results").join(&self.subject.name);
-        let training = training.join(format!("{CLASS}__nnUNetPlans__{}", self.args.configuration));
+        let training = training.join(format!("{CLASS}__nnUNetPlans__{}", self.args.training.configuration));
         let folder = training.join(format!("fold_{fold}"));
         self.steps.once(&format!("nnunet-train-fold-{fold}"), || {
             let mut command = self.command("nnUNetv2_train");
-            command.args([&self.subject.name, &self.args.configuration, &fold.to_string()]);
+            command.args([&self.subject.name, &self.args.training.configuration, &fold.to_string()]);
             command.args(["-tr", CLASS, "-device", "cpu"]);
             if folder.join("checkpoint_final.pth").is_file() {
                 command.arg("--val");
@@ -102,7 +103,7 @@ impl<'a> NnUNet<'a> {
 
     /// A command of the environment, told where things are, what to train and to leave nothing in the environment.
     fn command(&self, name: &str) -> Command {
-        let Args { epochs, cycles, iterations, .. } = self.args;
+        let TrainingArgs { epochs, iterations, .. } = &self.args.training;
         let mut command = Command::new(self.peer.python.with_file_name(name));
         command.env("nnUNet_raw", &self.subject.raw);
         let folders =
@@ -112,9 +113,12 @@ impl<'a> NnUNet<'a> {
         }
         command.env("nnUNet_n_proc_DA", n_processors().min(MAX_AUGMENTING).to_string());
         command.env("nnUNet_compile", "f").env("PYTHONDONTWRITEBYTECODE", "1");
-        for (variable, number) in
-            [("PEER_EPOCHS", *epochs), ("PEER_ITERATIONS", *iterations), ("PEER_CYCLES", *cycles), ("PEER_LATE", 1)]
-        {
+        for (variable, number) in [
+            ("PEER_EPOCHS", *epochs),
+            ("PEER_ITERATIONS", *iterations),
+            ("PEER_CYCLES", self.args.cycles),
+            ("PEER_LATE", 1),
+        ] {
             command.env(variable, number.to_string());
         }
         command

@@ -11,6 +11,7 @@ use fs_err as fs;
 
 use super::{Args, N_VALIDATION, Subject, Trained};
 use crate::bench::steps::Steps;
+use crate::bench::training_args::TrainingArgs;
 use crate::workspace;
 
 /// `unnunet-train` on one data set.
@@ -32,16 +33,9 @@ impl<'a> Program<'a> {
     ///
     /// When the program fails.
     pub(super) fn prepare(&self) -> Result<()> {
-        let Args { configuration, features, batch_size, patch_size, .. } = self.args;
         self.steps.once("ours-plan-and-preprocess", || {
-            let mut command = trainer("plan-and-preprocess");
-            command.args(["-d", &self.subject.name, "-c", configuration]);
-            command.args(["--features", &features.to_string(), "--batch-size", &batch_size.to_string()]);
-            if let Some(size) = patch_size {
-                command.args(["--patch-size", size]);
-            }
-            command.arg("--raw").arg(&self.subject.raw).arg("--preprocessed").arg(self.preprocessed());
-            Ok(command)
+            let Subject { name, raw, .. } = self.subject;
+            Ok(self.args.training.plan_and_preprocess(name, raw, &self.preprocessed()))
         })
     }
 
@@ -51,7 +45,7 @@ impl<'a> Program<'a> {
     ///
     /// When the program fails or its record cannot be read.
     pub(super) fn train(&self, fold: u16) -> Result<Trained> {
-        let (name, configuration) = (&self.subject.name, &self.args.configuration);
+        let (name, configuration) = (&self.subject.name, &self.args.training.configuration);
         let training = self.results().join(name).join(format!("UnnunetTrainer__nnUNetPlans__{configuration}"));
         let folder = training.join(format!("fold_{fold}"));
         self.steps.once(&format!("ours-train-fold-{fold}"), || {
@@ -72,12 +66,12 @@ impl<'a> Program<'a> {
     }
 
     fn training(&self, fold: u16) -> Command {
-        let Args { configuration, epochs, cycles, iterations, seed, .. } = self.args;
+        let TrainingArgs { configuration, epochs, iterations, seed, .. } = &self.args.training;
         let mut command = trainer("train");
         command.args([&self.subject.name, configuration, &fold.to_string()]);
         let numbers = [
             ("--epochs", *epochs),
-            ("--cycles", *cycles),
+            ("--cycles", self.args.cycles),
             ("--iterations", *iterations),
             ("--validation-iterations", N_VALIDATION),
         ];
@@ -99,7 +93,7 @@ impl<'a> Program<'a> {
 }
 
 fn trainer(verb: &str) -> Command {
-    let mut command = Command::new(workspace::target().join("release/unnunet-train"));
+    let mut command = workspace::program("unnunet-train");
     command.arg(verb);
     command
 }

@@ -18,13 +18,13 @@ fn render(outcome: &Outcome<'_>) -> String {
              first; the {} validation iterations of an epoch are in it on both sides, saving is not. Dice is the mean \
              over the validation cases that have one in both. p: paired permutation test over cases.",
             outcome.dataset,
-            settings.configuration,
+            settings.training.configuration,
             outcome.n_processors,
-            settings.epochs,
-            settings.iterations,
+            settings.training.epochs,
+            settings.training.iterations,
             settings.cycles,
-            settings.batch_size,
-            settings.features,
+            settings.training.batch_size,
+            settings.training.features,
             outcome.validation_iterations,
         ),
         match outcome.n_members {
