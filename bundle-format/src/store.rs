@@ -13,7 +13,7 @@
 //! falls back to the previous one; [`LockedStore::commit`] raises the floor.
 //! Every operation is one rename of the state, so that a crash leaves the old
 //! state or the new one. What an operation does is decided by the pure
-//! functions of [`transition`]; what it writes, by [`journal`].
+//! functions of `transition`; what it writes, by `journal`.
 //!
 //! A bundle is kept packed: its entries lie uncompressed and aligned in the
 //! archive, and one verification then serves files and store.
