@@ -105,6 +105,7 @@ fn a_validated_training_says_what_to_expect_of_a_new_case() {
     check_lies_in_the_bundle_are_refused(&trial, &images);
     check_half_precision_labels_alike(&trial, &images);
     check_an_imported_run_is_validated_alike(&trial, &printed);
+    check_fewer_members_are_validated_as_they_are_exported(&trial);
 }
 
 /// Four cases were sampled; what was found is in the calibration and, by the next lines of the test, in the bundle.
@@ -181,6 +182,21 @@ fn check_an_imported_run_is_validated_alike(trial: &Trial, printed: &[Value]) {
     let noted = String::from_utf8_lossy(&outcome(&mut export(trial, "f32")).stderr).into_owned();
     let probe = format!("the middle of case `{}`", printed[0]["case"].as_str().unwrap());
     assert!(noted.contains(&probe), "{noted}");
+}
+
+/// Half the members vote for other scores; a calibration by them belongs to a bundle of them alone.
+fn check_fewer_members_are_validated_as_they_are_exported(trial: &Trial) {
+    let mut fewer = validate(trial, "3d_fullres");
+    fewer.args(["--members", "1"]).arg("--preprocessed").arg(trial.path("preprocessed"));
+    let printed = lines(&succeed(&mut fewer));
+    assert!(printed[4]["calibration"].is_object(), "{printed:?}");
+    let scores = read_json(&trial.fold_folder(0).join("validation/scores.json"));
+    assert_eq!(scores["members"].as_array().unwrap().len(), 1);
+    assert_eq!(scores["members"][0]["member"], "fold_0/checkpoint_1");
+    let all = succeed(&mut export(trial, "f32"));
+    assert!(all.contains("members\t4") && !all.contains("calibrated\tyes"), "{all}");
+    let one = succeed(export(trial, "f32").args(["--members", "1"]));
+    assert!(one.contains("members\t2") && one.contains("calibrated\tyes"), "{one}");
 }
 
 fn check_validation_lies_on_the_images(trial: &Trial, printed: &[Value]) {

@@ -5,6 +5,7 @@
 //! then comes from nnU-Net's own `splits_final.json`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use nnunet::dataset::{CaseId, DatasetError, DatasetJson, LabelSet};
@@ -36,6 +37,8 @@ pub struct Trained {
     pub network: UNet,
     /// What every fold left out and how it mirrored.
     pub runs: BTreeMap<Fold, FoldRun>,
+    /// Most members of each fold that count, spread evenly over its checkpoints as an export spreads them; all if `None`.
+    pub max_members: Option<NonZeroUsize>,
 }
 
 /// What a validation must know of a fold's training.
@@ -88,7 +91,7 @@ impl Trained {
         };
         let runs = runs.into_iter().map(of_fold).collect::<Result<BTreeMap<_, _>, TrainedError>>()?;
         let (folder, file_ending) = (folder.to_owned(), dataset.file_ending);
-        Ok(Self { folder, plans, name, configuration, file_ending, labels, network, runs })
+        Ok(Self { folder, plans, name, configuration, file_ending, labels, network, runs, max_members: None })
     }
 
     /// The folder of another configuration's training, under the same plans.
@@ -108,7 +111,7 @@ impl Trained {
         self.runs.get(&fold).ok_or_else(|| TrainedError::NoFold { fold, available: available() })
     }
 
-    /// The members that a fold's training leaves, by epoch.
+    /// The members of a fold that count, by epoch.
     ///
     /// # Errors
     ///
@@ -116,7 +119,7 @@ impl Trained {
     pub fn members(&self, fold: Fold) -> Result<Vec<Member>, TrainedError> {
         self.run(fold)?;
         let only = run_folder::runs(&self.folder, &[fold])?;
-        Ok(run_folder::members(&self.folder, &only, None)?)
+        Ok(run_folder::members(&self.folder, &only, self.max_members)?)
     }
 
     /// Where a fold's validation lies.

@@ -1,5 +1,6 @@
 //! Which training is meant: the arguments of every command that works on a finished one.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -25,6 +26,9 @@ pub struct RootArgs {
     /// Name of the plans.
     #[arg(long, default_value = "nnUNetPlans", value_name = "NAME")]
     pub plans: String,
+    /// Most members of each fold that vote, spread evenly over its checkpoints; `export` must be told the same.
+    #[arg(long, value_name = "N")]
+    pub members: Option<NonZeroUsize>,
 }
 
 impl RootArgs {
@@ -50,8 +54,9 @@ impl RootArgs {
         let splits = self.preprocessed.as_ref().map(|root| root.join(dataset).join(cross_validation::FILE_NAME));
         let cases = raw.cases.keys().cloned().collect();
         let splits = SplitSource { file: splits.as_deref().filter(|path| path.is_file()), cases: &cases };
-        Trained::read(&folder, name, &splits)
-            .with_context(|| format!("cannot use the training in `{}`", folder.display()))
+        let trained = Trained::read(&folder, name, &splits)
+            .with_context(|| format!("cannot use the training in `{}`", folder.display()))?;
+        Ok(Trained { max_members: self.members, ..trained })
     }
 }
 

@@ -120,8 +120,6 @@ struct Outcome<'a> {
     dataset: &'a str,
     n_processors: usize,
     validation_iterations: u32,
-    /// Networks that vote in our validation of a fold; in nnU-Net's it is the last one alone.
-    n_members: u32,
     settings: &'a Args,
     folds: &'a [Row],
     all: &'a Comparison,
@@ -155,7 +153,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         dataset: &subject.name,
         n_processors,
         validation_iterations: N_VALIDATION,
-        n_members: args.cycles,
         settings: args,
         folds: &rows,
         all: &all,

@@ -1,7 +1,7 @@
 //! Our side: `unnunet-train` as a user would call it.
 //!
-//! The last epoch of each cycle leaves a checkpoint, so that with one cycle the last checkpoint stands beside
-//! nnU-Net's last, and with several the members of all cycles do.
+//! The last epoch of each cycle leaves a checkpoint; the last of them alone validates, as nnU-Net's last does. What
+//! the others add is `bench ensembles`' to say.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -57,7 +57,7 @@ impl<'a> Program<'a> {
         })?;
         self.steps.once(&format!("ours-validate-fold-{fold}"), || {
             let mut command = trainer("validate");
-            command.args([name, configuration, "--folds", &fold.to_string(), "--device", "cpu"]);
+            command.args([name, configuration, "--folds", &fold.to_string(), "--members", "1", "--device", "cpu"]);
             command.arg("--raw").arg(&self.subject.raw).arg("--results").arg(self.results());
             Ok(command)
         })?;

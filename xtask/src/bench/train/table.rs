@@ -27,10 +27,7 @@ fn render(outcome: &Outcome<'_>) -> String {
             settings.training.features,
             outcome.validation_iterations,
         ),
-        match outcome.n_members {
-            1 => "Both sides predict with the network of the last epoch.".to_owned(),
-            n => format!("nnU-Net predicts with the network of the last epoch, ours with {n}, the last of each cycle."),
-        },
+        "Both sides predict with the network of the last epoch.".to_owned(),
         "\n| fold | s per iteration, nnU-Net | ours | times as fast | n | Dice, nnU-Net | Dice, ours | ours − nnU-Net (95 % interval) | p | difference |".to_owned(),
         "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
     ];
