@@ -1,7 +1,7 @@
 //! The program `unnunet-train`: parses, runs, prints the error chain, sets the exit status.
 //!
 //! Volumes come and go by the hundred megabytes, and a fresh page costs as much as a good part of the work on it. So
-//! memory is jemalloc's, set in `.cargo/config.toml` to keep what was freed; libtorch keeps its own.
+//! memory is jemalloc's, libtorch's tensors on the CPU included, set in `.cargo/config.toml` to keep what was freed.
 
 use std::process::ExitCode;
 
