@@ -109,7 +109,7 @@ impl Predictor<'_> {
         members: &mut Members<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Prediction, PredictError> {
-        let slicing_axis = slicing_axis(case.geometry.spacing());
+        let slicing_axis = slicing_axis(&case.geometry);
         let mut overall: Option<Ensemble> = None;
         let mut best: Option<Candidate> = None;
         let mut folds: Vec<(Fold, Assessment)> = Vec::new();

@@ -197,6 +197,18 @@ fn check_fewer_members_are_validated_as_they_are_exported(trial: &Trial) {
     assert!(all.contains("members\t4") && !all.contains("calibrated\tyes"), "{all}");
     let one = succeed(export(trial, "f32").args(["--members", "1"]));
     assert!(one.contains("members\t2") && one.contains("calibrated\tyes"), "{one}");
+    let find = |more: &[&str]| {
+        let mut find = after_training(trial, &["find-best-configuration", Balls::ISOTROPIC.name]);
+        find.args(more).arg("--preprocessed").arg(trial.path("preprocessed"));
+        outcome(&mut find)
+    };
+    let refused = find(&[]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("validate again"), "{refused:?}");
+    assert!(find(&["--members", "1"]).status.success());
+    let commands = trial.path("results").join(Balls::ISOTROPIC.name).join("inference_instructions.txt");
+    let commands = fs::read_to_string(commands).unwrap();
+    let exports = |line: &str| line.starts_with("unnunet-train export") && line.contains(" --members 1 ");
+    assert!(commands.lines().any(exports), "{commands}");
 }
 
 fn check_validation_lies_on_the_images(trial: &Trial, printed: &[Value]) {

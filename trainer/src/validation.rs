@@ -248,7 +248,7 @@ impl<'a> FoldValidator<'a> {
     ) -> Result<(), ValidationError> {
         let Validator { trained, options, .. } = self.validator;
         let segmentation = ensemble.segmentation(&trained.labels);
-        let contours = Contours::of(&segmentation, &trained.labels, slicing_axis(geometry.spacing()));
+        let contours = Contours::of(&segmentation, &trained.labels, slicing_axis(&geometry));
         let scores = UncertaintyMethod::ALL
             .map(|method| MethodScores::new(method, &contours.scores(&ensemble.map(method)), &trained.labels));
         if options.probabilities == Probabilities::Keep {

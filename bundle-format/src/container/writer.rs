@@ -4,12 +4,13 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::layout::Layout;
-use super::order::check_names;
+use super::order::{check_names, is_signature};
 use super::{ContainerError, Measured, Record, sort_key};
 use crate::atomic_file::{Existing, write_whole};
 use crate::builder::BuildError;
 use crate::error::BundleError;
 use crate::limits::Limits;
+use crate::manifest::MANIFEST_PATH;
 
 /// Writes `entries`, in the format's order, to `output`.
 ///
@@ -43,7 +44,18 @@ fn check_records(records: &[Record], limits: &Limits) -> Result<(), ContainerErr
     if actual > limit {
         return Err(ContainerError::ArchiveSize { actual, limit });
     }
-    Ok(())
+    records.iter().try_for_each(|record| check_size(record, limits))
+}
+
+/// A reader holds manifest and signatures in memory and bounds them.
+fn check_size(record: &Record, limits: &Limits) -> Result<(), ContainerError> {
+    let limit = match record.path.as_str() {
+        MANIFEST_PATH => limits.manifest_bytes,
+        _ if is_signature(&record.path) => limits.signature_bytes,
+        _ => return Ok(()),
+    };
+    let (path, actual) = (record.path.clone(), record.size);
+    if actual > limit { Err(ContainerError::EntrySize { path, actual, limit }) } else { Ok(()) }
 }
 
 /// Copies one content and compares it with what was measured.
@@ -59,4 +71,24 @@ fn copy_content(entry: &Measured<'_>, output: &Path, out: &mut impl Write) -> Re
         return Err(BuildError::Changed { path: record.path.clone() }.into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry_path::EntryPath;
+
+    #[test]
+    fn manifest_and_signatures_are_written_up_to_the_readers_limits() {
+        let record = |path: &EntryPath, size| Record { path: path.clone(), size, crc32: 0 };
+        let signature = EntryPath::new("signatures/0123456789abcdef.sig").unwrap();
+        let (manifest, other) = (EntryPath::manifest(), EntryPath::new("z").unwrap());
+        let records = [record(&signature, 5), record(&manifest, 7), record(&other, 9)];
+        let check = |signature_bytes, manifest_bytes| {
+            check_records(&records, &Limits { manifest_bytes, signature_bytes, ..Limits::default() })
+        };
+        assert_eq!(check(5, 7), Ok(()));
+        assert_eq!(check(4, 7), Err(ContainerError::EntrySize { path: signature.clone(), actual: 5, limit: 4 }));
+        assert_eq!(check(5, 6), Err(ContainerError::EntrySize { path: manifest.clone(), actual: 7, limit: 6 }));
+    }
 }

@@ -5,6 +5,7 @@
 
 mod attach_extract;
 mod container_attacks;
+mod container_bounds;
 mod entry_attacks;
 mod flips;
 mod forge;

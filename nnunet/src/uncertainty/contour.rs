@@ -3,16 +3,19 @@
 //! Uncertainty gathers along boundaries, so its sum grows with the size of a structure; divided by the length of the
 //! contour, scores of small and large hearts compare. The contour is the mask dilated by 3×3 voxels in plane, less the
 //! mask, as in UnnUNet; slices lie in the plane of the two finest axes, where a voxel's neighbor is nearest.
+//! A single slice is that plane, whatever the file says of the distance to slices that are not there.
 
-use imaging::Spacing;
+use imaging::Geometry;
 use ndarray::{Array3, ArrayView2, Axis};
 
 use crate::dataset::LabelSet;
 
-/// The `[z, y, x]` axis along which a volume is sliced: the coarsest, and z or y rather than a later one of equals.
-pub fn slicing_axis(spacing: Spacing) -> Axis {
-    let zyx = spacing.zyx();
-    let coarser = |best: usize, axis: usize| if zyx[axis] > zyx[best] { axis } else { best };
+/// The `[z, y, x]` axis along which a volume is sliced: one of a single voxel, which has no neighbors along it, else the
+/// coarsest; z or y rather than a later one of equals.
+pub fn slicing_axis(geometry: &Geometry) -> Axis {
+    let (shape, spacing) = (geometry.shape(), geometry.spacing().zyx());
+    let coarseness = |axis: usize| if shape[axis] == 1 { f64::INFINITY } else { spacing[axis] };
+    let coarser = |best: usize, axis: usize| if coarseness(axis) > coarseness(best) { axis } else { best };
     Axis((1..3).fold(0, coarser))
 }
 

@@ -1,6 +1,6 @@
 //! Entropies, contours and scores: by hand, against the reference program, and their properties.
 
-use imaging::Spacing;
+use imaging::{Dimensionality, Geometry, Spacing};
 use ndarray::{Array3, Array4, Axis, array};
 use proptest::prelude::*;
 
@@ -72,14 +72,29 @@ fn a_contour_surrounds_the_mask_in_plane_and_stops_at_the_border() {
     assert_eq!(length, 3);
 }
 
+/// The slicing axis of voxels of this size, `zyx` in mm.
+#[track_caller]
+fn check_slicing(shape: [usize; 3], zyx: [f64; 3], dimensionality: Dimensionality, expected: usize) {
+    let geometry = Geometry::axis_aligned(shape, Spacing::new(zyx).unwrap(), dimensionality);
+    assert_eq!(slicing_axis(&geometry), Axis(expected), "{shape:?} {zyx:?}");
+}
+
 #[test]
 fn slices_lie_across_the_coarsest_axis() {
-    let check = |zyx, axis| assert_eq!(slicing_axis(Spacing::new(zyx).unwrap()), Axis(axis), "{zyx:?}");
+    let check = |zyx, axis| check_slicing([4, 5, 6], zyx, Dimensionality::Three, axis);
     check([1.0, 1.0, 1.0], 0);
     check([3.0, 1.0, 1.0], 0);
     check([1.0, 3.0, 1.0], 1);
     check([1.0, 1.0, 3.0], 2);
     check([1.0, 3.0, 3.0], 1);
+}
+
+#[test]
+fn a_single_slice_is_the_plane_of_its_contour_however_large_its_pixels() {
+    check_slicing([1, 5, 6], [1.0, 1.25, 1.25], Dimensionality::Two, 0);
+    check_slicing([1, 5, 6], [1.0, 1.25, 3.0], Dimensionality::Three, 0);
+    check_slicing([4, 1, 6], [3.0, 1.0, 1.0], Dimensionality::Three, 1);
+    check_slicing([4, 5, 1], [3.0, 1.0, 1.0], Dimensionality::Three, 2);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `unnunet-train validate`: every fold's validation cases by all its members, and what follows for new cases.
+//! `unnunet-train validate`: every fold's validation cases by its members, and what follows for new cases.
 
 mod temperature;
 
@@ -23,7 +23,7 @@ use crate::validation::results::{CaseResult, Results};
 use crate::validation::{DoneCases, Options, Probabilities, Validated, ValidationError, Validator};
 use temperature::{Ready, Temperature};
 
-/// Predicts the validation cases of trained folds with all their members, and calibrates their scores.
+/// Predicts the validation cases of trained folds with their members, and calibrates their scores.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

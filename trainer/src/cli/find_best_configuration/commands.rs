@@ -49,6 +49,7 @@ impl Commands<'_> {
         let (dataset, name, plans) = (self.dataset, &trained.name, &self.roots.plans);
         let preprocessed = self.roots.preprocessed.as_ref();
         let preprocessed = preprocessed.map(|root| format!(" --preprocessed {}", root.display())).unwrap_or_default();
-        format!("unnunet-train {command} {dataset} {name} --results {results} --plans {plans}{preprocessed}")
+        let members = self.roots.members.map(|n| format!(" --members {n}")).unwrap_or_default();
+        format!("unnunet-train {command} {dataset} {name} --results {results} --plans {plans}{preprocessed}{members}")
     }
 }
