@@ -13,6 +13,7 @@ use phantoms::hearts::Hearts;
 use super::{BUNDLE, IMAGES, PUBLIC_KEY};
 use crate::console;
 use crate::setup::{self, Component};
+use crate::test;
 use crate::workspace;
 
 const HEARTS: Hearts = Hearts { n_training: 10, n_test: 2, seed: 1 };
@@ -28,7 +29,7 @@ const PLAN: [&str; 6] = ["--features", "4", "--batch-size", "2", "--patch-size",
 /// When the trainer cannot be built, or a step fails.
 pub(super) fn make(program: &Path, work: &Path, input: &Path) -> Result<()> {
     setup::ensure(&[Component::Libtorch], &workspace::deps())?;
-    run(workspace::cargo().args(["build", "--package", "trainer"]))?;
+    run(&mut test::build_programs())?;
     HEARTS.write(&work.join("raw"))?;
     let (preprocessed, results, unsigned) =
         (work.join("preprocessed"), work.join("results"), work.join("unsigned.unb"));
