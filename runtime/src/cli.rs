@@ -2,9 +2,11 @@
 
 mod bundle;
 mod calibrate;
+mod completions;
 mod devices;
 mod engine_args;
 mod evaluate;
+mod man;
 pub(crate) mod output;
 mod predict;
 mod self_test;
@@ -45,8 +47,10 @@ Exit status:
 enum Command {
     Bundle(bundle::Args),
     Calibrate(calibrate::Args),
+    Completions(completions::Args),
     Devices(devices::Args),
     Evaluate(evaluate::Args),
+    Man(man::Args),
     Predict(Box<predict::Args>),
     SelfTest(self_test::Args),
 }
@@ -80,8 +84,10 @@ impl Cli {
         match self.command {
             Command::Bundle(args) => bundle::run(args),
             Command::Calibrate(args) => calibrate::run(&args),
+            Command::Completions(args) => completions::run(&args),
             Command::Devices(args) => devices::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
+            Command::Man(args) => man::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::SelfTest(args) => self_test::run(&args),
         }

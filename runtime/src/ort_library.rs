@@ -10,7 +10,8 @@ const FILE_NAME: &str = "libonnxruntime.so";
 /// Where `cargo xtask setup` puts it, in the folder of the workspace.
 const DEVELOPMENT_FOLDER: &str = ".deps/onnxruntime/lib";
 
-/// The library's absolute path: `asked` if given, else `lib/` beside this program, else `.deps/` in a folder above it.
+/// The library's absolute path: `asked` if given, else `lib/` beside this program or beside its folder, as in a package,
+/// else `.deps/` in a folder above it.
 ///
 /// # Errors
 ///
@@ -29,9 +30,10 @@ pub(crate) fn find(asked: Option<&Path>) -> Result<PathBuf, LibraryError> {
 }
 
 fn candidates(program: &Path) -> Vec<PathBuf> {
-    let beside = program.parent().map(|folder| folder.join("lib").join(FILE_NAME));
-    let above = program.ancestors().skip(1).map(|folder| folder.join(DEVELOPMENT_FOLDER).join(FILE_NAME));
-    beside.into_iter().chain(above).collect()
+    let folders = program.ancestors().skip(1);
+    let installed = folders.clone().take(2).map(|folder| folder.join("lib"));
+    let developed = folders.map(|folder| folder.join(DEVELOPMENT_FOLDER));
+    installed.chain(developed).map(|folder| folder.join(FILE_NAME)).collect()
 }
 
 /// Why the library was not found.
@@ -65,12 +67,20 @@ mod tests {
         let found = candidates(Path::new("/w/target/release/unnunet"));
         let expected = [
             "/w/target/release/lib/libonnxruntime.so",
+            "/w/target/lib/libonnxruntime.so",
             "/w/target/release/.deps/onnxruntime/lib/libonnxruntime.so",
             "/w/target/.deps/onnxruntime/lib/libonnxruntime.so",
             "/w/.deps/onnxruntime/lib/libonnxruntime.so",
             "/.deps/onnxruntime/lib/libonnxruntime.so",
         ];
         assert_eq!(found, expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_package_has_its_libraries_beside_the_folder_of_programs() {
+        let found = candidates(Path::new("/opt/unnunet-0.1.0-x86_64-linux/bin/unnunet"));
+        assert_eq!(found[1], Path::new("/opt/unnunet-0.1.0-x86_64-linux/lib/libonnxruntime.so"));
+        assert_eq!(candidates(Path::new("/unnunet")).len(), 2, "nothing lies above the root");
     }
 
     #[test]

@@ -26,6 +26,9 @@ const ALLOWED: [(&str, &[&str]); 7] = [
 /// Foreign crates with a single owner.
 const OWNERS: [(&str, &str); 2] = [("tch", "trainer"), ("ort", "runtime")];
 
+/// How names of crates start that need libtorch or Python to build.
+const FOREIGN_LANDS: [&str; 6] = ["tch", "torch-sys", "pyo3", "python3-sys", "cpython", "numpy"];
+
 /// Dependencies of every member: its name → (dependency, kind).
 struct Workspace {
     dependencies: BTreeMap<String, Vec<(String, Kind)>>,
@@ -117,4 +120,18 @@ fn a_plain_cargo_build_needs_no_libtorch() {
     let trainer = "trainer".to_owned();
     assert!(!workspace.default_members.contains(&trainer));
     assert_eq!(workspace.default_members.len() + 1, workspace.dependencies.len());
+}
+
+#[test]
+fn the_runtime_builds_without_libtorch_and_python() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package=runtime", "--edges=normal,build", "--prefix=none", "--format={p}", "--locked"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(tree.lines().any(|line| line.starts_with("ort ")), "{tree}");
+    let foreign: Vec<_> = tree.lines().filter(|line| FOREIGN_LANDS.iter().any(|name| line.starts_with(name))).collect();
+    assert!(foreign.is_empty(), "{foreign:?}");
 }

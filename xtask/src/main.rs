@@ -1,4 +1,4 @@
-//! `cargo xtask setup | test | demo | gpu-check | bench`: the project's own chores.
+//! `cargo xtask setup | test | demo | gpu-check | bench | dist`: the project's own chores.
 //!
 //! A fresh machine has Rust and Python with pip; two commands must do the
 //! rest. `demo` runs the main job, `test` the tests, and both call `setup`
@@ -7,6 +7,7 @@
 mod bench;
 mod console;
 mod demo;
+mod dist;
 mod setup;
 mod test;
 mod workspace;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Fetches native libraries, runs the tests, runs the main job.
+/// Fetches native libraries, runs the tests, runs the main job, makes the package.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Cli {
@@ -35,6 +36,8 @@ enum Command {
     GpuCheck(demo::gpu_check::Args),
     /// Measures our programs beside their peers, on the same files in one run
     Bench(bench::Args),
+    /// Makes one archive of `unnunet` and its libraries; with --check, runs it in an empty root
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::GpuCheck(args) => demo::gpu_check::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Dist(args) => dist::run(&args),
     };
     match done {
         Ok(code) => code,

@@ -42,6 +42,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// `cargo build` of both programs, as the tests have them; ready to be run.
+pub(crate) fn build_programs() -> Command {
+    Scope::Everything.cargo(&["build"], &["--bins"])
+}
+
 /// Which part of the workspace is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {

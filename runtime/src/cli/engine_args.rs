@@ -9,7 +9,7 @@ use crate::engine::{Engine, Precision, Provider};
 /// Where networks run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EngineArgs {
-    /// The library of ONNX Runtime; by default `lib/` beside this program, then `.deps/` above it
+    /// The library of ONNX Runtime; by default in `lib/` beside this program or its folder, then in `.deps/` above
     #[arg(long, value_name = "FILE")]
     pub(crate) ort_library: Option<PathBuf>,
 }
