@@ -7,6 +7,7 @@ mod engine_args;
 mod evaluate;
 pub(crate) mod output;
 mod predict;
+mod score;
 mod self_test;
 mod source;
 mod trial;
@@ -48,6 +49,7 @@ enum Command {
     Devices(devices::Args),
     Evaluate(evaluate::Args),
     Predict(Box<predict::Args>),
+    Score(score::Args),
     SelfTest(self_test::Args),
 }
 
@@ -83,6 +85,7 @@ impl Cli {
             Command::Devices(args) => devices::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Score(args) => score::run(&args),
             Command::SelfTest(args) => self_test::run(&args),
         }
     }

@@ -249,8 +249,8 @@ impl<'a> FoldValidator<'a> {
         let Validator { trained, options, .. } = self.validator;
         let segmentation = ensemble.segmentation(&trained.labels);
         let contours = Contours::of(&segmentation, &trained.labels, slicing_axis(&geometry));
-        let scores = UncertaintyMethod::ALL
-            .map(|method| MethodScores::new(method, &contours.scores(&ensemble.map(method)), &trained.labels));
+        let scores = UncertaintyMethod::ENTROPIES
+            .map(|method| MethodScores::new(method, &ensemble.measure(method, &contours).scores, &trained.labels));
         if options.probabilities == Probabilities::Keep {
             let path = self.folder.join(format!("{case}.npz"));
             npz::write(&path, PROBABILITIES, &ensemble.mean()).map_err(|source| ValidationError::Write { source })?;

@@ -10,6 +10,7 @@ mod measure;
 mod paired;
 mod preprocess;
 mod resampling;
+mod score;
 mod steps;
 mod train;
 mod training_args;
@@ -39,6 +40,8 @@ enum Subject {
     Ensembles(ensembles::Args),
     /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
     Preprocess(preprocess::Args),
+    /// Scoring from `.npz` beside the reference program, and how far the scores differ
+    Score(score::Args),
     /// Training: seconds per iteration, and Dice of the validation cases
     Train(train::Args),
 }
@@ -50,6 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Subject::Bundle(args) => bundle::run(args),
         Subject::Ensembles(args) => ensembles::run(args),
         Subject::Preprocess(args) => preprocess::run(args),
+        Subject::Score(args) => score::run(args),
         Subject::Train(args) => train::run(args),
     }
 }
