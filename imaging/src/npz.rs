@@ -1,19 +1,24 @@
 //! Probabilities as NumPy's `.npz`, as nnU-Net saves them.
 //!
-//! One array per file, little-endian `f32` in C order, stored without compression: probabilities hardly compress, and
-//! `numpy.load` reads both. What is read here is what was written here: the reader knows the shape and takes no other
-//! header, so that nothing in a file decides how much memory is taken.
+//! Little-endian `f32` in C order, stored without compression: probabilities hardly compress, and `numpy.load` reads
+//! both. [`read`] takes what was written here: it knows the shape and accepts no other header, so that nothing in a file
+//! decides how much memory is taken. [`read_foreign`] takes what other programs have written, within limits.
+
+mod foreign;
+mod npy_header;
 
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
-use ndarray::Array4;
+use ndarray::{Array4, ArrayViewD};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::atomic_file;
+
+pub use foreign::{ForeignNpzError, Limits, read_foreign};
 
 /// Values written at a time.
 const CHUNK: usize = 1 << 16;
@@ -23,21 +28,32 @@ const CHUNK: usize = 1 << 16;
 /// # Errors
 ///
 /// Whatever the system says.
+pub fn write(path: &Path, name: &str, array: &Array4<f32>) -> io::Result<()> {
+    write_all(path, &[(name, array.view().into_dyn())])
+}
+
+/// Writes named arrays to `path`, which appears whole or not at all.
+///
+/// # Errors
+///
+/// Whatever the system says, or if two have the same name.
 ///
 /// # Panics
 ///
 /// Never: an array in standard layout is one slice.
-pub fn write(path: &Path, name: &str, array: &Array4<f32>) -> io::Result<()> {
-    let array = array.as_standard_layout();
-    let values = array.as_slice().expect("an array in standard layout is one slice");
+pub fn write_all(path: &Path, arrays: &[(&str, ArrayViewD<'_, f32>)]) -> io::Result<()> {
     atomic_file::write_with(path, |file| {
         let mut zip = ZipWriter::new(file);
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
-        zip.start_file(format!("{name}.npy"), options)?;
-        zip.write_all(&header(array.shape()))?;
-        for chunk in values.chunks(CHUNK) {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
-            zip.write_all(&bytes)?;
+        for (name, array) in arrays {
+            let array = array.as_standard_layout();
+            let values = array.as_slice().expect("an array in standard layout is one slice");
+            zip.start_file(format!("{name}.npy"), options)?;
+            zip.write_all(&header(array.shape()))?;
+            for chunk in values.chunks(CHUNK) {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
+                zip.write_all(&bytes)?;
+            }
         }
         zip.finish()?;
         Ok(())
@@ -113,14 +129,16 @@ pub enum NpzError {
 
 /// The header of NumPy's format 1.0, padded so that the values begin at a multiple of 64 bytes.
 fn header(shape: &[usize]) -> Vec<u8> {
+    // A tuple of one number keeps its comma; of more, Python takes one all the same, but NumPy writes none.
+    let comma = if shape.len() == 1 { "," } else { "" };
     let shape = shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
+    let mut text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}{comma}), }}");
     // Magic, version and length take 10 bytes, the newline at the end one.
     while (10 + text.len() + 1) % 64 != 0 {
         text.push(' ');
     }
     text.push('\n');
-    let length = u16::try_from(text.len()).expect("four numbers fit in a line");
+    let length = u16::try_from(text.len()).expect("a few numbers fit in a line");
     [b"\x93NUMPY\x01\x00".as_slice(), &length.to_le_bytes(), text.as_bytes()].concat()
 }
 
@@ -135,6 +153,19 @@ mod tests {
         assert_eq!(&header[..10], b"\x93NUMPY\x01\x00\x76\x00");
         assert!(header[10..].starts_with(b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 35, 51, 36), }"));
         assert_eq!(header.last(), Some(&b'\n'));
+    }
+
+    #[test]
+    fn several_arrays_lie_in_one_file_and_are_read_as_foreign_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let map = ndarray::Array3::from_elem((1, 2, 3), 0.5);
+        let probabilities = Array4::from_elem((2, 1, 2, 3), 0.25);
+        let arrays = [("t-test", map.view().into_dyn()), ("probabilities", probabilities.view().into_dyn())];
+        write_all(&path, &arrays).unwrap();
+        assert_eq!(read_foreign(&path, Limits::default()).unwrap(), probabilities);
+        assert!(write_all(&path, &[arrays[0].clone(), arrays[0].clone()]).is_err(), "a name is given once");
+        assert_eq!(read_foreign(&path, Limits::default()).unwrap(), probabilities, "the file stays as it was");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Follows nnU-Net's `convert_logits_to_segmentation`: classes by the highest probability, the lowest class where two
 //! are equal; regions by a threshold of one half, written one over the other in `regions_class_order`.
 
-use ndarray::{Array3, Array4, Axis, Zip};
+use ndarray::{Array3, ArrayRef4, Axis, Zip};
 
 use crate::dataset::LabelSet;
 
@@ -12,7 +12,7 @@ use crate::dataset::LabelSet;
 /// # Panics
 ///
 /// If there are not as many outputs as `labels` ask for.
-pub fn segmentation<T>(probabilities: &Array4<T>, labels: &LabelSet) -> Array3<u8>
+pub fn segmentation<T>(probabilities: &ArrayRef4<T>, labels: &LabelSet) -> Array3<u8>
 where
     T: Copy + Into<f64> + Sync + Send,
 {
@@ -23,7 +23,7 @@ where
     }
 }
 
-fn by_class<T: Copy + Into<f64>>(probabilities: &Array4<T>, labels: &LabelSet) -> Array3<u8> {
+fn by_class<T: Copy + Into<f64>>(probabilities: &ArrayRef4<T>, labels: &LabelSet) -> Array3<u8> {
     let mut highest = probabilities.index_axis(Axis(0), 0).mapv(Into::into);
     let mut segmentation = Array3::zeros(highest.dim());
     for (structure, probability) in labels.structures.iter().zip(probabilities.axis_iter(Axis(0)).skip(1)) {
@@ -38,7 +38,7 @@ fn by_class<T: Copy + Into<f64>>(probabilities: &Array4<T>, labels: &LabelSet) -
     segmentation
 }
 
-fn by_region<T: Copy + Into<f64>>(probabilities: &Array4<T>, order: &[u8]) -> Array3<u8> {
+fn by_region<T: Copy + Into<f64>>(probabilities: &ArrayRef4<T>, order: &[u8]) -> Array3<u8> {
     let (_, z, y, x) = probabilities.dim();
     let mut segmentation = Array3::zeros((z, y, x));
     for (&label, probability) in order.iter().zip(probabilities.outer_iter()) {
@@ -53,6 +53,7 @@ fn by_region<T: Copy + Into<f64>>(probabilities: &Array4<T>, order: &[u8]) -> Ar
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Array4;
 
     use super::*;
     use crate::dataset::DatasetJson;

@@ -1,13 +1,19 @@
 //! How unsure an ensemble is of a case: per voxel, and as a score.
 //!
 //! The members' probabilities are [streamed into sums](Ensemble), from which each [method](UncertaintyMethod) makes a
-//! map; a map summed up and divided by the length of the segmentation's [contour](Contours) is a score. Formulas and
-//! their sources stand in `docs/uncertainty.md`. Departs from UnnUNet in the logarithm (bits everywhere), in summing
-//! over all classes, in a mean over members, so that scores of ensembles of different size compare, and in leaving
-//! the score of an empty segmentation undefined.
+//! map; a map summed up and divided by the length of the segmentation's [contour](Contours) is a score. One method has
+//! no map: it scores how little the members' label maps overlap. Formulas and their sources stand in
+//! `docs/uncertainty.md`. Departs from UnnUNet in the logarithm (bits everywhere), in summing over all classes, in a
+//! mean over members, so that scores of ensembles of different size compare, in setting significant p-values to 0, and
+//! in leaving the score of an empty segmentation undefined. [`UnnunetEnsemble`] gives its own numbers.
 
 mod contour;
 mod ensemble;
+mod entropy;
+mod moments;
+mod pairwise_dice;
+mod t_test;
+mod unnunet;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,9 +21,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use contour::{Contours, Scores, contour, slicing_axis};
-pub use ensemble::{Ensemble, entropy_bits};
+pub use ensemble::{Ensemble, Measure};
+pub use entropy::entropy_bits;
+pub use unnunet::{UnnunetEnsemble, UnnunetError};
 
-/// How a map is made from the members' probabilities.
+/// How uncertainty is measured from the members' probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -28,11 +36,19 @@ pub enum UncertaintyMethod {
     TotalEntropy,
     /// The first less the second: what the members disagree about.
     MutualInformation,
+    /// p-value of a Welch test between the two most probable classes; 0 where they differ significantly.
+    TTest,
+    /// How little the members' label maps overlap. Has no map.
+    PairwiseDice,
 }
 
 impl UncertaintyMethod {
     /// Every method.
-    pub const ALL: [Self; 3] = [Self::ClassEntropy, Self::TotalEntropy, Self::MutualInformation];
+    pub const ALL: [Self; 5] =
+        [Self::ClassEntropy, Self::TotalEntropy, Self::MutualInformation, Self::TTest, Self::PairwiseDice];
+
+    /// The methods that need nothing but the sums that every ensemble keeps.
+    pub const ENTROPIES: [Self; 3] = [Self::ClassEntropy, Self::TotalEntropy, Self::MutualInformation];
 
     /// The name on command lines and in reports.
     pub fn name(self) -> &'static str {
@@ -40,7 +56,32 @@ impl UncertaintyMethod {
             Self::ClassEntropy => "class-entropy",
             Self::TotalEntropy => "total-entropy",
             Self::MutualInformation => "mutual-information",
+            Self::TTest => "t-test",
+            Self::PairwiseDice => "pairwise-dice",
         }
+    }
+
+    /// Whether there is a value for every voxel, and not for the case only.
+    pub fn has_map(self) -> bool {
+        self != Self::PairwiseDice
+    }
+
+    /// Members without which nothing can be said: one has neither variance nor pair.
+    pub fn min_members(self) -> usize {
+        match self {
+            Self::ClassEntropy | Self::TotalEntropy | Self::MutualInformation => 1,
+            Self::TTest | Self::PairwiseDice => 2,
+        }
+    }
+
+    /// Whether an ensemble of `n_members` can be measured so.
+    ///
+    /// # Errors
+    ///
+    /// [`TooFewMembers`] if not.
+    pub fn check_members(self, n_members: usize) -> Result<(), TooFewMembers> {
+        let needed = self.min_members();
+        if n_members < needed { Err(TooFewMembers { method: self, needed, found: n_members }) } else { Ok(()) }
     }
 }
 
@@ -65,6 +106,18 @@ impl FromStr for UncertaintyMethod {
 pub struct UnknownMethod {
     /// The name as found.
     pub found: String,
+}
+
+/// An ensemble too small for a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{method}` needs at least {needed} members, found {found}")]
+pub struct TooFewMembers {
+    /// The method.
+    pub method: UncertaintyMethod,
+    /// Members that it needs.
+    pub needed: usize,
+    /// Members that there are.
+    pub found: usize,
 }
 
 #[cfg(test)]

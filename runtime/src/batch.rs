@@ -137,6 +137,7 @@ impl Batch<'_> {
             let suffix = if i == 0 { String::new() } else { format!("_{method}") };
             let ending = self.predictor.model.format.map_ending(ending);
             let path = self.output.join(format!("{case}_uncertainty{suffix}{ending}"));
+            let Some(map) = map else { continue };
             file::write_map(&path, &Volume { voxels: map.clone(), geometry: geometry.clone() })?;
         }
         let write = |folder: PathBuf, segmentation: &Array3<u8>| {

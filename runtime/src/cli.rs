@@ -9,6 +9,7 @@ mod evaluate;
 mod man;
 pub(crate) mod output;
 mod predict;
+mod score;
 mod self_test;
 mod source;
 mod trial;
@@ -52,6 +53,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Man(man::Args),
     Predict(Box<predict::Args>),
+    Score(score::Args),
     SelfTest(self_test::Args),
 }
 
@@ -89,6 +91,7 @@ impl Cli {
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Man(args) => man::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Score(args) => score::run(&args),
             Command::SelfTest(args) => self_test::run(&args),
         }
     }

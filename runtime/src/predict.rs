@@ -17,7 +17,7 @@ use nnunet::preprocess::{PreprocessError, Preprocessed};
 use nnunet::restore;
 use nnunet::select::{Selection, select_fold};
 use nnunet::sliding_window::{SlidingWindow, WindowError};
-use nnunet::uncertainty::{Contours, Ensemble, Scores, UncertaintyMethod, slicing_axis};
+use nnunet::uncertainty::{Contours, Ensemble, Scores, TooFewMembers, UncertaintyMethod, slicing_axis};
 
 use crate::expectation::Calibrated;
 use crate::members::{MemberError, Members};
@@ -36,7 +36,7 @@ pub(crate) struct Predictor<'a> {
     pub(crate) window: SlidingWindow,
     /// Divides the logits before softmax.
     pub(crate) temperature: f32,
-    /// The maps that are made; the first one's scores select the fold.
+    /// How uncertainty is measured; the first one's scores select the fold.
     pub(crate) methods: Vec<UncertaintyMethod>,
     /// What scores say about Dice.
     pub(crate) calibrated: Calibrated,
@@ -72,8 +72,8 @@ pub(crate) struct Prediction {
 pub(crate) struct Candidate {
     /// `[z, y, x]`.
     pub(crate) segmentation: Array3<u8>,
-    /// One map per method, `[z, y, x]`, bits.
-    pub(crate) maps: Vec<Array3<f32>>,
+    /// One map per method, `[z, y, x]`; `None` of a method that has none.
+    pub(crate) maps: Vec<Option<Array3<f32>>>,
     /// `[output, z, y, x]`, if asked for.
     pub(crate) probabilities: Option<Array4<f32>>,
 }
@@ -90,6 +90,17 @@ impl Predictor<'_> {
     /// Names of the members that predict, fold by fold.
     pub(crate) fn member_names(&self) -> Vec<String> {
         self.folds.iter().flat_map(|(_, members)| members).map(|member| member.id.to_string()).collect()
+    }
+
+    /// Whether every fold has the members that the methods need.
+    ///
+    /// # Errors
+    ///
+    /// [`TooFewMembers`] for the first fold that has not.
+    pub(crate) fn check_members(&self) -> Result<(), TooFewMembers> {
+        let mut pairs =
+            self.folds.iter().flat_map(|(_, of_fold)| self.methods.iter().map(move |method| (of_fold, method)));
+        pairs.try_for_each(|(of_fold, method)| method.check_members(of_fold.len()))
     }
 
     /// Patches that the networks see of a case, mirrored ones and all members among them.
@@ -163,14 +174,14 @@ impl Predictor<'_> {
             })?;
             let logits = logits.map_err(|source| PredictError::Window { member: member.id.to_string(), source })?;
             let start = Instant::now();
-            let (configuration, head) = (&self.model.configuration, self.model.head);
+            let Model { configuration, head, labels, .. } = self.model;
             let probabilities =
-                restore::probabilities(logits, &case.properties, configuration, head, self.temperature)?;
+                restore::probabilities(logits, &case.properties, configuration, *head, self.temperature)?;
             watch.seconds.restore += start.elapsed().as_secs_f64();
             let start = Instant::now();
             match &mut ensemble {
                 Some(ensemble) => ensemble.add(&probabilities),
-                None => ensemble = Some(Ensemble::new(&probabilities, head)),
+                None => ensemble = Some(Ensemble::measured_by(&self.methods, &probabilities, labels)),
             }
             watch.seconds.uncertainty += start.elapsed().as_secs_f64();
         }
@@ -180,8 +191,8 @@ impl Predictor<'_> {
     fn assess(&self, ensemble: &Ensemble, slicing_axis: Axis) -> (Candidate, Assessment) {
         let segmentation = ensemble.segmentation(&self.model.labels);
         let contours = Contours::of(&segmentation, &self.model.labels, slicing_axis);
-        let maps: Vec<_> = self.methods.iter().map(|&method| ensemble.map(method)).collect();
-        let scores = maps.iter().map(|map| contours.scores(map)).collect();
+        let measures = self.methods.iter().map(|&method| ensemble.measure(method, &contours));
+        let (maps, scores) = measures.map(|measure| (measure.map, measure.scores)).unzip();
         let assessment = Assessment { scores, segmentation: self.keeps_folds.then(|| segmentation.clone()) };
         let probabilities = self.keeps_probabilities.then(|| ensemble.mean());
         (Candidate { segmentation, maps, probabilities }, assessment)

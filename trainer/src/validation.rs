@@ -67,6 +67,19 @@ pub struct Options {
     pub probabilities: Probabilities,
     /// What happens to cases that are done.
     pub done: DoneCases,
+    /// A method that is wanted beside the entropies, which cost nothing.
+    pub uncertainty: UncertaintyMethod,
+}
+
+impl Options {
+    /// How cases are scored.
+    fn methods(&self) -> Vec<UncertaintyMethod> {
+        let mut methods = UncertaintyMethod::ENTROPIES.to_vec();
+        if !methods.contains(&self.uncertainty) {
+            methods.push(self.uncertainty);
+        }
+        methods
+    }
 }
 
 /// Whether a case's probabilities are kept.
@@ -117,6 +130,8 @@ impl<'a> Validator<'a> {
     /// Never: the step is a constant.
     pub fn fold(&self, fold: Fold) -> Result<FoldValidator<'_>, ValidationError> {
         let members = Members::new(self.trained, fold, self.options.device)?;
+        let uncertainty = self.options.uncertainty;
+        uncertainty.check_members(members.facts().len()).map_err(|source| ValidationError::TooFew { fold, source })?;
         let folder = self.trained.validation_folder(fold);
         record::make_folder(&folder)?;
         let run = self.trained.run(fold)?;
@@ -181,7 +196,7 @@ impl<'a> FoldValidator<'a> {
         let Validator { trained, stages, .. } = self.validator;
         let Prepared { geometry, preprocessed, previous } = self.prepare(case)?;
         let mut next = stages.start_next(&preprocessed.properties)?;
-        let head = OutputHead::of(&trained.labels);
+        let (head, methods) = (OutputHead::of(&trained.labels), self.validator.options.methods());
         let mut ensemble: Option<Ensemble> = None;
         for index in 0..self.n_members() {
             let logits = self.members.logits(index, &self.window, &preprocessed.image)?;
@@ -194,7 +209,7 @@ impl<'a> FoldValidator<'a> {
             let probabilities = restore::probabilities(logits, properties, configuration, head, temperature)?;
             match &mut ensemble {
                 Some(ensemble) => ensemble.add(&probabilities),
-                None => ensemble = Some(Ensemble::new(&probabilities, head)),
+                None => ensemble = Some(Ensemble::measured_by(&methods, &probabilities, &trained.labels)),
             }
             on_member();
         }
@@ -236,7 +251,9 @@ impl<'a> FoldValidator<'a> {
             && self.prediction(case).is_file()
             && (options.probabilities == Probabilities::Drop || npz.is_file())
             && stages.have_next(case, by)
-            && CaseScores::read(&self.folder, case).is_ok_and(|scores| scores.are_of(by, stages.previous_digest(case)))
+            && CaseScores::read(&self.folder, case).is_ok_and(|scores| {
+                scores.are_of(by, stages.previous_digest(case)) && scores.by(options.uncertainty).is_some()
+            })
     }
 
     fn write(
@@ -249,13 +266,13 @@ impl<'a> FoldValidator<'a> {
         let Validator { trained, options, .. } = self.validator;
         let segmentation = ensemble.segmentation(&trained.labels);
         let contours = Contours::of(&segmentation, &trained.labels, slicing_axis(&geometry));
-        let scores = UncertaintyMethod::ALL
-            .map(|method| MethodScores::new(method, &contours.scores(&ensemble.map(method)), &trained.labels));
+        let score = |method| MethodScores::new(method, &ensemble.measure(method, &contours).scores, &trained.labels);
+        let scores = options.methods().into_iter().map(score).collect();
         if options.probabilities == Probabilities::Keep {
             let path = self.folder.join(format!("{case}.npz"));
             npz::write(&path, PROBABILITIES, &ensemble.mean()).map_err(|source| ValidationError::Write { source })?;
         }
         file::write_labels(&self.prediction(case), &Volume { voxels: segmentation, geometry })?;
-        CaseScores::new(case, by, previous, scores.into()).write(&self.folder)
+        CaseScores::new(case, by, previous, scores).write(&self.folder)
     }
 }

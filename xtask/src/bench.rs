@@ -11,6 +11,7 @@ mod paired;
 mod predict;
 mod preprocess;
 mod resampling;
+mod score;
 mod steps;
 mod train;
 mod training_args;
@@ -42,6 +43,8 @@ enum Subject {
     Predict(predict::Args),
     /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
     Preprocess(preprocess::Args),
+    /// Scoring from `.npz` beside the reference program, and how far the scores differ
+    Score(score::Args),
     /// Training: seconds per iteration, and Dice of the validation cases
     Train(train::Args),
 }
@@ -54,6 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Subject::Ensembles(args) => ensembles::run(args),
         Subject::Predict(args) => predict::run(args),
         Subject::Preprocess(args) => preprocess::run(args),
+        Subject::Score(args) => score::run(args),
         Subject::Train(args) => train::run(args),
     }
 }

@@ -1,12 +1,17 @@
 //! Sums over the members of an ensemble, added one member at a time.
 //!
 //! All entropies need only the sum of the members' probabilities and the sum of their entropies, so memory does not
-//! depend on the number of members and nothing is written per member. The sums are `f64`: sums of many probabilities
-//! near one, in `f32`, bias the small mutual information by more than a millionth.
+//! depend on the number of members and nothing is written per member. The t-test needs their variances beside, which are
+//! kept if it is asked for; pairwise Dice needs a byte a voxel of every member, kept likewise.
 
-use ndarray::{Array3, Array4, ArrayView1, Axis, Zip};
+use ndarray::{Array3, Array4, ArrayView4};
+use rayon::prelude::*;
 
-use super::UncertaintyMethod;
+use super::entropy::{add_entropies, entropy_bits};
+use super::moments::{CHUNK, Moments, Variances};
+use super::pairwise_dice::LabelMaps;
+use super::t_test::{Sample, Welch, top_two};
+use super::{Contours, Scores, UncertaintyMethod};
 use crate::dataset::LabelSet;
 use crate::restore::OutputHead;
 use crate::segmentation::segmentation;
@@ -15,22 +20,55 @@ use crate::segmentation::segmentation;
 #[derive(Debug, Clone)]
 pub struct Ensemble {
     head: OutputHead,
-    n_members: usize,
     /// `[output, z, y, x]`.
-    probabilities: Array4<f64>,
-    /// Bits, `[z, y, x]`.
-    entropies: Array3<f64>,
+    shape: [usize; 4],
+    moments: Moments,
+    /// Bits, one sum a voxel.
+    entropies: Vec<f64>,
+    /// If pairwise Dice is asked for.
+    members: Option<(LabelSet, LabelMaps)>,
+}
+
+/// What one method says of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measure {
+    /// Uncertainty of every voxel, `[z, y, x]`; `None` if the method has no map.
+    pub map: Option<Array3<f32>>,
+    /// Uncertainty of the case and its structures.
+    pub scores: Scores,
 }
 
 impl Ensemble {
-    /// An ensemble of one: probabilities `[output, z, y, x]` of its first member.
+    /// An ensemble of one: probabilities `[output, z, y, x]` of its first member. It can be measured by entropies.
     pub fn new(first: &Array4<f32>, head: OutputHead) -> Self {
-        let (_, z, y, x) = first.dim();
+        Self::started(first, head, Variances::Drop, None)
+    }
+
+    /// An ensemble of one that can be measured by `methods` once there are enough members.
+    ///
+    /// # Panics
+    ///
+    /// If the outputs are not those of `labels`.
+    pub fn measured_by(methods: &[UncertaintyMethod], first: &Array4<f32>, labels: &LabelSet) -> Self {
+        let asks_for = |method| methods.contains(&method);
+        let variances = if asks_for(UncertaintyMethod::TTest) { Variances::Keep } else { Variances::Drop };
+        let members = asks_for(UncertaintyMethod::PairwiseDice).then(|| (labels.clone(), LabelMaps::default()));
+        Self::started(first, OutputHead::of(labels), variances, members)
+    }
+
+    fn started(
+        first: &Array4<f32>,
+        head: OutputHead,
+        variances: Variances,
+        members: Option<(LabelSet, LabelMaps)>,
+    ) -> Self {
+        let (outputs, z, y, x) = first.dim();
         let mut ensemble = Self {
             head,
-            n_members: 0,
-            probabilities: Array4::zeros(first.raw_dim()),
-            entropies: Array3::zeros((z, y, x)),
+            shape: [outputs, z, y, x],
+            moments: Moments::new(first.len(), variances),
+            entropies: vec![0.0; z * y * x],
+            members,
         };
         ensemble.add(first);
         ensemble
@@ -42,49 +80,61 @@ impl Ensemble {
     ///
     /// If its shape is not that of the first member.
     pub fn add(&mut self, member: &Array4<f32>) {
-        assert_eq!(member.shape(), self.probabilities.shape(), "members of a case share its grid");
-        let head = self.head;
-        Zip::from(&mut self.probabilities).and(member).par_for_each(|sum, &p| *sum += f64::from(p));
-        Zip::from(&mut self.entropies)
-            .and(member.lanes(Axis(0)))
-            .par_for_each(|sum, outputs| *sum += entropy_bits(outputs.iter().map(|&p| f64::from(p)), head));
-        self.n_members += 1;
+        assert_eq!(member.shape(), self.shape, "members of a case share its grid");
+        let values = member.as_standard_layout();
+        let values = values.as_slice().expect("an array in standard layout is one slice");
+        self.moments.add(values);
+        if !self.entropies.is_empty() {
+            add_entropies(&mut self.entropies, values, self.head);
+        }
+        if let Some((labels, maps)) = &mut self.members {
+            maps.add(segmentation(member, labels).into_raw_vec_and_offset().0);
+        }
     }
 
     /// Adds a whole ensemble as if it were one member: the mean of its probabilities and of its entropies.
     ///
-    /// So the mean over folds does not depend on how many checkpoints each of them has.
+    /// So the mean over folds does not depend on how many checkpoints each of them has. For the t-test, its variances
+    /// and the distance of its mean from the others' make a variance over all members; pairs are pairs of all members.
     ///
     /// # Panics
     ///
     /// If its shape is not that of the first member.
     pub fn add_ensemble(&mut self, other: &Self) {
-        let weight = 1.0 / other.n_members as f64;
-        self.probabilities.scaled_add(weight, &other.probabilities);
-        self.entropies.scaled_add(weight, &other.entropies);
-        self.n_members += 1;
+        assert_eq!(other.shape, self.shape, "ensembles of a case share its grid");
+        let n_other = other.moments.n() as f64;
+        self.entropies.iter_mut().zip(&other.entropies).for_each(|(sum, other)| *sum += other / n_other);
+        self.moments.add_mean(&other.moments);
+        if let Some(((_, maps), (_, of_other))) = self.members.as_mut().zip(other.members.as_ref()) {
+            maps.add_all(of_other);
+        }
     }
 
     /// The mean of an ensemble as the first member of another, for [`Ensemble::add_ensemble`].
     #[must_use]
     pub fn into_member(mut self) -> Self {
-        let n_members = self.n_members as f64;
-        self.probabilities /= n_members;
-        self.entropies /= n_members;
-        self.n_members = 1;
+        let n_members = self.moments.n() as f64;
+        self.entropies.iter_mut().for_each(|sum| *sum /= n_members);
+        self.moments = self.moments.into_mean();
         self
     }
 
-    /// Number of members.
+    /// Number of members; an ensemble that was added is one.
     pub fn n_members(&self) -> usize {
-        self.n_members
+        self.moments.n()
+    }
+
+    /// Bytes of all sums and label maps. They grow with the members only if pairwise Dice is asked for.
+    pub fn n_bytes(&self) -> usize {
+        let label_maps = self.members.as_ref().map_or(0, |(_, maps)| maps.n_bytes());
+        self.moments.n_bytes() + self.entropies.len() * size_of::<f64>() + label_maps
     }
 
     /// Mean probabilities over the members, `[output, z, y, x]`.
     #[expect(clippy::cast_possible_truncation, reason = "a probability rounds to the nearest f32")]
     pub fn mean(&self) -> Array4<f32> {
-        let n_members = self.n_members as f64;
-        self.probabilities.mapv(|sum| (sum / n_members) as f32)
+        let n_members = self.moments.n() as f64;
+        self.sums().mapv(|sum| (sum / n_members) as f32)
     }
 
     /// The label map `[z, y, x]` of the mean.
@@ -95,35 +145,86 @@ impl Ensemble {
     pub fn segmentation(&self, labels: &LabelSet) -> Array3<u8> {
         match self.head {
             // The class with the highest sum is the class with the highest mean.
-            OutputHead::Softmax => segmentation(&self.probabilities, labels),
+            OutputHead::Softmax => segmentation(&self.sums(), labels),
             OutputHead::Sigmoid => segmentation(&self.mean(), labels),
         }
     }
 
-    /// The uncertainty map `[z, y, x]`, in bits.
-    #[expect(clippy::cast_possible_truncation, reason = "bits of entropy round to the nearest f32")]
-    pub fn map(&self, method: UncertaintyMethod) -> Array3<f32> {
-        // Divided, not multiplied by an inverse: the mean of ones must be one, or its entropy would be negative.
-        let (head, n_members) = (self.head, self.n_members as f64);
-        let class_entropy = |sums: ArrayView1<'_, f64>| entropy_bits(sums.iter().map(|sum| sum / n_members), head);
-        Zip::from(&self.entropies).and(self.probabilities.lanes(Axis(0))).par_map_collect(
-            |entropy, sums| match method {
-                UncertaintyMethod::ClassEntropy => class_entropy(sums) as f32,
-                UncertaintyMethod::TotalEntropy => (entropy / n_members) as f32,
-                UncertaintyMethod::MutualInformation => (class_entropy(sums) - entropy / n_members) as f32,
-            },
-        )
+    /// Map and scores by a method, of a segmentation with these contours.
+    ///
+    /// # Panics
+    ///
+    /// As [`Ensemble::map`], and for pairwise Dice that was not asked for.
+    pub fn measure(&self, method: UncertaintyMethod, contours: &Contours) -> Measure {
+        if let Some(map) = self.map(method) {
+            return Measure { scores: contours.scores(&map), map: Some(map) };
+        }
+        let (labels, maps) = self.members.as_ref().expect("an ensemble is measured as was asked for");
+        Measure { map: None, scores: maps.scores(labels) }
     }
-}
 
-/// Entropy of one voxel's probabilities, in bits; of regions, the sum over their yes-or-no questions.
-///
-/// `0 log 0` is 0. The result lies between 0 and `log2` of the number of classes, or the number of regions.
-pub fn entropy_bits(probabilities: impl IntoIterator<Item = f64>, head: OutputHead) -> f64 {
-    let term = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
-    let of_output = |p: f64| match head {
-        OutputHead::Softmax => term(p),
-        OutputHead::Sigmoid => term(p) + term(1.0 - p),
-    };
-    probabilities.into_iter().map(of_output).sum()
+    /// The uncertainty map `[z, y, x]`: bits, or p-values; `None` if the method has none.
+    ///
+    /// # Panics
+    ///
+    /// For a t-test that was not asked for, or of less than two members.
+    pub fn map(&self, method: UncertaintyMethod) -> Option<Array3<f32>> {
+        // Divided, not multiplied by an inverse: the mean of ones must be one, or its entropy would be negative.
+        let n_members = self.moments.n() as f64;
+        let voxels = match method {
+            UncertaintyMethod::ClassEntropy => self.by_voxel(|voxel| self.class_entropy(voxel)),
+            UncertaintyMethod::TotalEntropy => self.by_voxel(|voxel| self.entropies[voxel] / n_members),
+            UncertaintyMethod::MutualInformation => {
+                self.by_voxel(|voxel| self.class_entropy(voxel) - self.entropies[voxel] / n_members)
+            }
+            UncertaintyMethod::TTest => {
+                let welch = Welch::new(self.moments.n_samples());
+                self.by_voxel(|voxel| self.insignificance(voxel, &welch))
+            }
+            UncertaintyMethod::PairwiseDice => return None,
+        };
+        let [_, z, y, x] = self.shape;
+        Some(Array3::from_shape_vec((z, y, x), voxels).expect("there is a value for every voxel"))
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "bits of entropy round to the nearest f32")]
+    fn by_voxel(&self, of_voxel: impl Fn(usize) -> f64 + Sync) -> Vec<f32> {
+        let voxels = (0..self.entropies.len()).into_par_iter().with_min_len(CHUNK);
+        voxels.map(|voxel| of_voxel(voxel) as f32).collect()
+    }
+
+    /// Sums of the probabilities of one voxel, output by output.
+    fn sums_at(&self, voxel: usize) -> impl Iterator<Item = f64> {
+        self.moments.sums().iter().skip(voxel).step_by(self.entropies.len()).copied()
+    }
+
+    fn class_entropy(&self, voxel: usize) -> f64 {
+        let n_members = self.moments.n() as f64;
+        entropy_bits(self.sums_at(voxel).map(|sum| sum / n_members), self.head)
+    }
+
+    /// p-value between the two highest classes; of regions, the sum over those of their yes and no.
+    fn insignificance(&self, voxel: usize, welch: &Welch) -> f64 {
+        let (n_voxels, n_members) = (self.entropies.len(), self.moments.n() as f64);
+        let squares = self.moments.squares().expect("an ensemble is measured as was asked for");
+        let factor = self.moments.variance_factor();
+        let sample = |output: usize| {
+            let at = output * n_voxels + voxel;
+            Sample { mean: self.moments.sums()[at] / n_members, variance: squares[at] * factor }
+        };
+        match self.head {
+            OutputHead::Softmax => {
+                let [first, second] = top_two(self.sums_at(voxel));
+                welch.insignificance(sample(first), sample(second))
+            }
+            OutputHead::Sigmoid => {
+                let of_region = |yes: Sample| welch.insignificance(yes, Sample { mean: 1.0 - yes.mean, ..yes });
+                (0..self.shape[0]).map(|region| of_region(sample(region))).sum()
+            }
+        }
+    }
+
+    fn sums(&self) -> ArrayView4<'_, f64> {
+        ArrayView4::from_shape(self.shape, self.moments.sums()).expect("there is a sum for every value")
+    }
 }

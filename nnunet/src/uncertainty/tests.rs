@@ -25,6 +25,17 @@ fn ensemble(members: &[Array4<f32>], head: OutputHead) -> Ensemble {
     ensemble
 }
 
+/// An ensemble that every method can measure.
+fn measured(members: &[Array4<f32>], labels: &LabelSet) -> Ensemble {
+    let mut ensemble = Ensemble::measured_by(&UncertaintyMethod::ALL, &members[0], labels);
+    members[1..].iter().for_each(|member| ensemble.add(member));
+    ensemble
+}
+
+fn map(ensemble: &Ensemble, method: UncertaintyMethod) -> Array3<f32> {
+    ensemble.map(method).unwrap()
+}
+
 #[test]
 fn entropy_is_one_bit_for_a_coin_and_zero_for_certainty() {
     let check = |probabilities: &[f64], head, bits: f64| {
@@ -41,9 +52,9 @@ fn members_that_contradict_each_other_are_uncertain_only_together() {
     // Voxel 0: both sure, of opposite classes. Voxel 1: both toss a coin. Voxel 2: both sure of the same.
     let members = [two_classes(&[1.0, 0.5, 1.0]), two_classes(&[0.0, 0.5, 1.0])];
     let ensemble = ensemble(&members, OutputHead::Softmax);
-    assert_eq!(ensemble.map(UncertaintyMethod::ClassEntropy), array![[[1.0, 1.0, 0.0]]]);
-    assert_eq!(ensemble.map(UncertaintyMethod::TotalEntropy), array![[[0.0, 1.0, 0.0]]]);
-    assert_eq!(ensemble.map(UncertaintyMethod::MutualInformation), array![[[1.0, 0.0, 0.0]]]);
+    assert_eq!(map(&ensemble, UncertaintyMethod::ClassEntropy), array![[[1.0, 1.0, 0.0]]]);
+    assert_eq!(map(&ensemble, UncertaintyMethod::TotalEntropy), array![[[0.0, 1.0, 0.0]]]);
+    assert_eq!(map(&ensemble, UncertaintyMethod::MutualInformation), array![[[1.0, 0.0, 0.0]]]);
     assert_eq!(ensemble.segmentation(&labels(r#"{"background":0,"a":1}"#)), array![[[0, 0, 1]]]);
 }
 
@@ -53,7 +64,7 @@ fn the_mean_over_folds_does_not_depend_on_their_number_of_members() {
     let mut all = ensemble(&[sure.clone(), sure.clone(), sure], OutputHead::Softmax).into_member();
     all.add_ensemble(&ensemble(&[unsure], OutputHead::Softmax));
     assert_eq!(all.mean(), two_classes(&[0.75]));
-    assert_eq!(all.map(UncertaintyMethod::TotalEntropy), array![[[0.5]]]);
+    assert_eq!(map(&all, UncertaintyMethod::TotalEntropy), array![[[0.5]]]);
 }
 
 #[test]
@@ -123,8 +134,74 @@ fn methods_have_the_names_of_the_command_line() {
     }
     assert_eq!(
         "entropy".parse::<UncertaintyMethod>().unwrap_err().to_string(),
-        "`entropy` is no uncertainty method; there are class-entropy, total-entropy, mutual-information"
+        "`entropy` is no uncertainty method; there are class-entropy, total-entropy, mutual-information, t-test, pairwise-dice"
     );
+}
+
+#[test]
+fn the_t_test_compares_the_two_most_probable_classes() {
+    let labels = labels(r#"{"background":0,"a":1}"#);
+    // Voxel 0: certain. Voxel 1: opposite each other, so the means are equal. Voxel 2: nothing varies, and one is above.
+    let members = [two_classes(&[0.99, 0.25, 0.75]), two_classes(&[0.98, 0.75, 0.75])];
+    assert_eq!(map(&measured(&members, &labels), UncertaintyMethod::TTest), array![[[0.0, 1.0, 0.0]]]);
+    // Nothing varies, and the means are equal.
+    let members = [two_classes(&[0.5]), two_classes(&[0.5])];
+    assert_eq!(map(&measured(&members, &labels), UncertaintyMethod::TTest), array![[[1.0]]]);
+}
+
+#[test]
+fn p_values_of_regions_are_added() {
+    let text = r#"{"channel_names":{"0":"MRI"},"labels":{"background":0,"whole":[1,2],"core":[2]},"regions_class_order":[1,2],"file_ending":".nii"}"#;
+    let labels = DatasetJson::parse(text).unwrap().structures().unwrap();
+    let member = |whole, core| Array4::from_shape_vec((2, 1, 1, 1), vec![whole, core]).unwrap();
+    let undecided = measured(&[member(0.25, 0.75), member(0.75, 0.25)], &labels);
+    assert_eq!(map(&undecided, UncertaintyMethod::TTest), array![[[2.0]]]);
+    let decided = measured(&[member(1.0, 0.75), member(1.0, 0.25)], &labels);
+    assert_eq!(map(&decided, UncertaintyMethod::TTest), array![[[1.0]]]);
+}
+
+#[test]
+fn the_mean_over_folds_tests_and_pairs_all_members() {
+    let labels = labels(r#"{"background":0,"a":1}"#);
+    let members =
+        [two_classes(&[0.25, 0.75]), two_classes(&[0.5, 0.25]), two_classes(&[0.75, 0.5]), two_classes(&[0.5, 0.0])];
+    let all = measured(&members, &labels);
+    let mut folds = measured(&members[..2], &labels).into_member();
+    folds.add_ensemble(&measured(&members[2..], &labels));
+    let contours = Contours::of(&all.segmentation(&labels), &labels, Axis(0));
+    let score = |ensemble: &Ensemble, method| ensemble.measure(method, &contours).scores;
+    let pairwise = score(&all, UncertaintyMethod::PairwiseDice);
+    assert_eq!(score(&folds, UncertaintyMethod::PairwiseDice), pairwise);
+    // One member has the second voxel, one has the first, two have none: no pair overlaps.
+    assert_eq!(pairwise.whole, Some(1.0));
+    let maps = [&all, &folds].map(|ensemble| map(ensemble, UncertaintyMethod::TTest));
+    assert!(maps[0].iter().zip(&maps[1]).all(|(a, b)| (a - b).abs() < 1e-6), "{maps:?}");
+}
+
+#[test]
+fn only_pairwise_dice_takes_memory_for_every_member() {
+    let labels = labels(r#"{"background":0,"a":1}"#);
+    let n_bytes = |methods: &[UncertaintyMethod], n_members| {
+        let member = two_classes(&[0.5; 10]);
+        let mut ensemble = Ensemble::measured_by(methods, &member, &labels);
+        (1..n_members).for_each(|_| ensemble.add(&member));
+        ensemble.n_bytes()
+    };
+    // Ten voxels: the sums of two classes and of an entropy, each eight bytes.
+    assert_eq!([n_bytes(&UncertaintyMethod::ENTROPIES, 2), n_bytes(&UncertaintyMethod::ENTROPIES, 30)], [240, 240]);
+    assert_eq!([n_bytes(&[UncertaintyMethod::TTest], 2), n_bytes(&[UncertaintyMethod::TTest], 30)], [400, 400]);
+    assert_eq!([2, 30].map(|n| n_bytes(&[UncertaintyMethod::PairwiseDice], n)), [260, 540]);
+}
+
+#[test]
+fn one_member_is_too_few_for_a_variance_or_a_pair() {
+    for method in UncertaintyMethod::ALL {
+        let expected = if UncertaintyMethod::ENTROPIES.contains(&method) { 1 } else { 2 };
+        assert_eq!(method.check_members(1).is_ok(), expected == 1, "{method}");
+        assert!(method.check_members(2).is_ok());
+    }
+    let refused = UncertaintyMethod::TTest.check_members(1).unwrap_err();
+    assert_eq!(refused.to_string(), "`t-test` needs at least 2 members, found 1");
 }
 
 /// The reference program's scores, from `tests/golden/uncertainty/generate.py`.
@@ -138,8 +215,8 @@ fn scores_equal_those_of_the_reference_program() {
         .into_iter()
         .map(|values| Array4::from_shape_vec((shape[0], shape[1], shape[2], shape[3]), values).unwrap())
         .collect();
-    let ensemble = ensemble(&members, OutputHead::Softmax);
     let labels = labels(r#"{"background":0,"a":1,"b":2}"#);
+    let ensemble = measured(&members, &labels);
     let contours = Contours::of(&ensemble.segmentation(&labels), &labels, Axis(0));
     let check = |found: Option<f64>, key: &str| {
         let expected = golden["scores"][key].as_f64().unwrap();
@@ -148,11 +225,13 @@ fn scores_equal_those_of_the_reference_program() {
         assert!(relative < 1e-6, "{key}: {found:?} instead of {expected}");
     };
     for method in UncertaintyMethod::ALL {
-        check(contours.scores(&ensemble.map(method)).whole, method.name());
+        check(ensemble.measure(method, &contours).scores.whole, method.name());
     }
-    let scores = contours.scores(&ensemble.map(UncertaintyMethod::ClassEntropy));
-    check(scores.structures[0], "class-entropy[1]");
-    check(scores.structures[1], "class-entropy[2]");
+    for method in [UncertaintyMethod::ClassEntropy, UncertaintyMethod::PairwiseDice] {
+        let scores = ensemble.measure(method, &contours).scores;
+        check(scores.structures[0], &format!("{method}[1]"));
+        check(scores.structures[1], &format!("{method}[2]"));
+    }
 }
 
 /// Members of three classes on six voxels; each voxel's probabilities sum to one.
@@ -171,8 +250,8 @@ proptest! {
     #[test]
     fn entropies_lie_between_zero_and_the_number_of_classes_in_bits(members in members()) {
         let ensemble = ensemble(&members, OutputHead::Softmax);
-        for method in UncertaintyMethod::ALL {
-            for bits in ensemble.map(method) {
+        for method in UncertaintyMethod::ENTROPIES {
+            for bits in map(&ensemble, method) {
                 // Probabilities of f32 sum to one within 1e-7.
                 prop_assert!((-1e-6..=3_f32.log2() + 1e-6).contains(&bits), "{method}: {bits}");
             }
@@ -181,11 +260,33 @@ proptest! {
 
     #[test]
     fn the_order_of_the_members_does_not_matter(members in members()) {
-        let forward = ensemble(&members, OutputHead::Softmax);
-        let backward = ensemble(&members.iter().rev().cloned().collect::<Vec<_>>(), OutputHead::Softmax);
-        for method in UncertaintyMethod::ALL {
-            for (a, b) in forward.map(method).iter().zip(&backward.map(method)) {
-                prop_assert!((a - b).abs() < 1e-6);
+        let labels = labels(r#"{"background":0,"a":1,"b":2}"#);
+        let forward = measured(&members, &labels);
+        let backward = measured(&members.iter().rev().cloned().collect::<Vec<_>>(), &labels);
+        let contours = Contours::of(&forward.segmentation(&labels), &labels, Axis(0));
+        for method in UncertaintyMethod::ALL.into_iter().filter(|method| method.check_members(members.len()).is_ok()) {
+            let measures = [&forward, &backward].map(|ensemble| ensemble.measure(method, &contours));
+            prop_assert!(measures[0].scores.whole.is_some() == measures[1].scores.whole.is_some());
+            if method == UncertaintyMethod::PairwiseDice {
+                let [a, b] = measures.map(|measure| measure.scores.whole.unwrap_or_default());
+                prop_assert!((a - b).abs() < 1e-12);
+                continue;
+            }
+            let [a, b] = measures.map(|measure| measure.map.unwrap());
+            for (a, b) in a.iter().zip(&b) {
+                // A p-value at the limit of significance may fall on either side of it.
+                let may_jump = method == UncertaintyMethod::TTest && (a.max(*b) - 0.05).abs() < 1e-6;
+                prop_assert!((a - b).abs() < 1e-6 || may_jump, "{method}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_p_value_is_a_probability_and_never_between_zero_and_significance(members in members()) {
+        let ensemble = measured(&members, &labels(r#"{"background":0,"a":1,"b":2}"#));
+        if members.len() > 1 {
+            for p in map(&ensemble, UncertaintyMethod::TTest) {
+                prop_assert!(p == 0.0 || (0.05..=1.0).contains(&p), "{p}");
             }
         }
     }

@@ -47,6 +47,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let folds = model.folds(&args.folds())?;
     let options = options(args, &model);
     let predictor = predictor(args, &model, &folds, &options)?;
+    predictor.check_members().context("a fold cannot be measured as asked for")?;
     let facts = RunFacts::new(&bundle, &engine, choice, options, &predictor);
     let target = facts.device.target;
     let mut members = Members::new(networks, target, folds.iter().flat_map(|(_, members)| members));

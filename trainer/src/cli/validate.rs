@@ -131,6 +131,7 @@ pub fn run(args: &Args) -> anyhow::Result<Outcome> {
         device,
         probabilities: if args.npz { Probabilities::Keep } else { Probabilities::Drop },
         done: if args.overwrite { DoneCases::PredictAgain } else { DoneCases::Keep },
+        uncertainty: args.promise.uncertainty,
     };
     let folds = match &args.folds[..] {
         [] => trained.runs.keys().copied().collect(),

@@ -8,12 +8,13 @@ use imaging::file::FileError;
 use nnunet::calibration::CalibrationError;
 use nnunet::dataset::CaseId;
 use nnunet::evaluation::ShapeMismatch;
-use nnunet::fold::Member;
+use nnunet::fold::{Fold, Member};
 use nnunet::mirroring::MirroringError;
 use nnunet::plans::ConfigurationName;
 use nnunet::postprocessing::PostprocessingError;
 use nnunet::preprocess::PreprocessError;
 use nnunet::sliding_window::WindowError;
+use nnunet::uncertainty::TooFewMembers;
 use tch::TchError;
 
 use crate::checkpoint::CheckpointError;
@@ -121,6 +122,14 @@ pub enum ValidationError {
     Read {
         /// Which, and why.
         source: Box<RawDatasetError>,
+    },
+    /// The fold cannot be measured as asked for.
+    #[error("{fold} cannot be measured so")]
+    TooFew {
+        /// The fold.
+        fold: Fold,
+        /// What it lacks.
+        source: TooFewMembers,
     },
     /// The training cannot be used.
     #[error(transparent)]

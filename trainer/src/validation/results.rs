@@ -155,8 +155,11 @@ impl<'a> Results<'a> {
             score: case.scores.by(promise.method).and_then(|scores| scores.score),
             dice: case.dice(),
         };
-        // A case of another temperature was predicted by an earlier run and has other scores.
-        let is_of = |case: &&CaseResult| case.scores.temperature.to_bits() == promise.temperature.to_bits();
+        // A case of another temperature was predicted by an earlier run and has other scores; so has one of another method.
+        let is_of = |case: &&CaseResult| {
+            case.scores.temperature.to_bits() == promise.temperature.to_bits()
+                && case.scores.by(promise.method).is_some()
+        };
         let pairs: Vec<_> = self.cases.iter().filter(is_of).map(pair).collect();
         let fitted = Calibration::fit(&pairs, promise);
         match &fitted {
