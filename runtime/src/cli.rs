@@ -9,6 +9,7 @@ mod evaluate;
 mod man;
 pub(crate) mod output;
 mod predict;
+mod report;
 mod score;
 mod self_test;
 mod source;
@@ -35,6 +36,7 @@ Examples:
   unnunet bundle verify hearts.unb --public-key vendor.pub
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions
   unnunet evaluate --reference labels --prediction predictions --dataset-json dataset.json
+  unnunet report --output predictions --images images --reference labels
 
 Exit status:
   0   done
@@ -53,6 +55,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Man(man::Args),
     Predict(Box<predict::Args>),
+    Report(report::Args),
     Score(score::Args),
     SelfTest(self_test::Args),
 }
@@ -91,6 +94,7 @@ impl Cli {
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Man(args) => man::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::Score(args) => score::run(&args),
             Command::SelfTest(args) => self_test::run(&args),
         }

@@ -13,6 +13,7 @@ mod ort_library;
 mod predict;
 mod probe;
 mod progress;
+mod report;
 mod score;
 mod self_test;
 
