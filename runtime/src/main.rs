@@ -6,13 +6,16 @@ mod cli;
 mod engine;
 mod expectation;
 mod host;
+mod member_choice;
 mod members;
+mod memory;
 mod model;
 mod network;
 mod ort_library;
 mod predict;
 mod probe;
 mod progress;
+mod resume;
 mod self_test;
 
 use std::process::ExitCode;
