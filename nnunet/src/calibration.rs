@@ -90,7 +90,7 @@ pub enum Decision {
 }
 
 /// What is expected of a case.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Expectation {
     /// Expected Dice; `None` without a score.
     pub dice: Option<f64>,

@@ -4,6 +4,7 @@
 //! member in bundles, traces and reports.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,12 @@ impl fmt::Display for Member {
     }
 }
 
+/// At most `max` of a fold's checkpoints in the order of their epochs, evenly spread, the last always among them.
+pub fn spread<T: Copy>(checkpoints: &[T], max: Option<NonZeroUsize>) -> Vec<T> {
+    let n = max.map_or(checkpoints.len(), |max| max.get().min(checkpoints.len()));
+    (1..=n).map(|i| checkpoints[i * checkpoints.len() / n - 1]).collect()
+}
+
 /// A text that does not name a member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is no member; expected `fold_<f>/checkpoint_<epoch>`")]
@@ -70,6 +77,18 @@ impl FromStr for Member {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_are_spread_evenly_and_end_with_the_last() {
+        let epochs = [10, 11, 12, 13, 14, 15];
+        let check = |max, expected: &[u32]| assert_eq!(spread(&epochs, NonZeroUsize::new(max)), expected, "{max}");
+        check(1, &[15]);
+        check(2, &[12, 15]);
+        check(3, &[11, 13, 15]);
+        check(4, &[10, 12, 13, 15]);
+        check(9, &epochs);
+        assert_eq!(spread(&epochs, None), epochs);
+    }
 
     #[test]
     fn a_member_has_exactly_one_name() {

@@ -2,8 +2,11 @@
 //!
 //! Written by the trainer's export, read by the runtime. Ours, not nnU-Net's; unknown fields and versions are errors.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::fold::Fold;
 use crate::plans::ConfigurationName;
 
 /// The only version there is.
@@ -23,12 +26,16 @@ pub struct Pipeline {
     pub temperature: f32,
     /// `selftest/expected.bin` holds every n-th logit of the probe patch, in C order from the first.
     pub probe_stride: usize,
+    /// Epoch of the fold's best checkpoint, of those folds whose best is a member.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub best_epochs: BTreeMap<Fold, u32>,
 }
 
 impl Pipeline {
     /// A pipeline of the current format.
     pub fn new(configuration: ConfigurationName, mirror_axes: Vec<usize>, probe_stride: usize) -> Self {
-        Self { format: FORMAT, configuration, mirror_axes, temperature: 1.0, probe_stride }
+        let best_epochs = BTreeMap::new();
+        Self { format: FORMAT, configuration, mirror_axes, temperature: 1.0, probe_stride, best_epochs }
     }
 
     /// Parses and checks the file.
@@ -87,8 +94,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let pipeline = Pipeline::new(ConfigurationName("2d".into()), vec![0, 1], 7);
-        assert_eq!(Pipeline::parse(&serde_json::to_string(&pipeline).unwrap()).unwrap(), pipeline);
+        let mut pipeline = Pipeline::new(ConfigurationName("2d".into()), vec![0, 1], 7);
+        let check = |pipeline: &Pipeline| {
+            let text = serde_json::to_string(pipeline).unwrap();
+            assert_eq!(Pipeline::parse(&text).unwrap(), *pipeline);
+            assert_eq!(text.contains("best_epochs"), !pipeline.best_epochs.is_empty(), "{text}");
+        };
+        check(&pipeline);
+        pipeline.best_epochs.insert(Fold(3), 19);
+        check(&pipeline);
     }
 
     #[test]

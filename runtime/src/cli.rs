@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use bundle_format::BundleError;
 use clap::{Parser, Subcommand};
 
+use crate::memory::OverLimit;
 use crate::model::ModelError;
 
 /// Predicts with a verified nnU-Net bundle and says how far to trust the result
@@ -106,13 +107,17 @@ const INVALID_BUNDLE: u8 = 10;
 /// A bundle that does not do on this machine what it did in training.
 const INCOMPATIBLE: u8 = 13;
 
+/// A run that would need more memory than it may.
+const OVER_LIMIT: u8 = 14;
+
 /// The exit status of a command that could not run: a bundle's own code, else 2.
 pub(crate) fn exit_code(error: &anyhow::Error) -> ExitCode {
     let code_of = |cause: &(dyn std::error::Error + 'static)| {
         let bundle = cause.downcast_ref::<BundleError>().map(BundleError::exit_code);
         let model = cause.downcast_ref::<ModelError>().filter(|error| error.is_of_the_bundle()).map(|_| INVALID_BUNDLE);
         let self_test = cause.downcast_ref::<self_test::Failed>().map(|_| INCOMPATIBLE);
-        bundle.or(model).or(self_test)
+        let memory = cause.downcast_ref::<OverLimit>().map(|_| OVER_LIMIT);
+        bundle.or(model).or(self_test).or(memory)
     };
     // The innermost cause knows best.
     ExitCode::from(error.chain().filter_map(code_of).last().unwrap_or(2))

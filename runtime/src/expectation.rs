@@ -9,6 +9,8 @@ use nnunet::fold::Fold;
 use nnunet::uncertainty::UncertaintyMethod;
 use serde::Serialize;
 
+use crate::member_choice::MemberChoice;
+use crate::predict::rules::Rules;
 use crate::predict::trace::OptionFacts;
 
 /// The step with which the trainer validates, as a fraction of the patch.
@@ -37,6 +39,12 @@ pub(crate) enum Uncalibrated {
         /// First method of the run.
         found: UncertaintyMethod,
     },
+    /// Not all members of a fold predict.
+    #[error("the bundle is calibrated for all members of a fold")]
+    Members,
+    /// Segmentations are made in another way.
+    #[error("the bundle is calibrated for the mean of probabilities, and for the fold with the lowest uncertainty")]
+    Rules,
     /// Patches are not mirrored along every axis.
     #[error("the bundle is calibrated with mirroring")]
     Mirroring,
@@ -85,6 +93,12 @@ impl Calibrated {
         if options.mirrored_axes != all_axes {
             return Self::No(Uncalibrated::Mirroring);
         }
+        if options.members != MemberChoice::All {
+            return Self::No(Uncalibrated::Members);
+        }
+        if options.rules != Rules::default() {
+            return Self::No(Uncalibrated::Rules);
+        }
         Self::Yes(calibration.clone())
     }
 
@@ -111,9 +125,18 @@ mod tests {
     use nnunet::calibration::{Decision, ScoredCase};
 
     use super::*;
+    use crate::predict::rules::{Average, Select};
 
-    const OPTIONS: OptionFacts =
-        OptionFacts { step: 0.5, mirrored_axes: Vec::new(), temperature: 1.0, uncertainty: Vec::new() };
+    fn options() -> OptionFacts {
+        OptionFacts {
+            step: 0.5,
+            mirrored_axes: vec![0, 1],
+            temperature: 1.0,
+            uncertainty: vec![UncertaintyMethod::ClassEntropy, UncertaintyMethod::TotalEntropy],
+            rules: Rules::default(),
+            members: MemberChoice::All,
+        }
+    }
 
     fn calibration() -> Calibration {
         let method = UncertaintyMethod::ClassEntropy;
@@ -126,9 +149,7 @@ mod tests {
     }
 
     fn check(change: impl FnOnce(&mut OptionFacts), words: &str) {
-        let mut options = OPTIONS;
-        options.mirrored_axes = vec![0, 1];
-        options.uncertainty = vec![UncertaintyMethod::ClassEntropy, UncertaintyMethod::TotalEntropy];
+        let mut options = options();
         change(&mut options);
         let calibrated = Calibrated::new(Some(&calibration()), &options, &[0, 1]);
         let expected = calibrated.expect(Some(Fold(0)), Some(0.0));
@@ -147,6 +168,9 @@ mod tests {
         check(|options| options.temperature = 1.5, "a temperature of 1, not 1.5");
         check(|options| options.step = 0.25, "a step of 0.5, not 0.25");
         check(|options| options.mirrored_axes.clear(), "with mirroring");
+        check(|options| options.members = MemberChoice::Epochs(vec![9]), "all members");
+        check(|options| options.rules.average = Average::Logits, "the mean of probabilities");
+        check(|options| options.rules.select = Select::Mean, "the lowest uncertainty");
     }
 
     #[test]

@@ -4,9 +4,12 @@ use bundle_format::{Arch, BundleContents, BundleError, ExecutionProvider, Host, 
 use semver::Version;
 
 use crate::engine::{Engine, Provider};
+use crate::memory;
 
 /// The name of every device that is nothing special.
 const GENERIC: &str = "generic";
+/// One part in so many of the memory that is left is left to others.
+const RESERVE: u64 = 5;
 /// The bundle changes segmentations after prediction, which a runtime must not pass over.
 const POSTPROCESSING: &str = "postprocessing";
 
@@ -46,22 +49,20 @@ fn arch() -> Option<Arch> {
 
 /// The kernel's `MemTotal`.
 fn memory_mib() -> Option<u64> {
-    total_mib(&fs_err::read_to_string("/proc/meminfo").ok()?)
+    of_system("MemTotal").map(|bytes| bytes >> 20)
 }
 
-fn total_mib(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib >> 10)
+/// Memory that a run without `--memory` may plan with, bytes: most of what this machine, and the control group that this
+/// process sees as the root, have left. 0 if neither is known.
+pub(crate) fn memory_left() -> u64 {
+    let number = |name: &str| -> Option<u64> {
+        fs_err::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?.trim().parse().ok()
+    };
+    let of_group = number("max").zip(number("current")).map(|(limit, current)| limit.saturating_sub(current));
+    let left = [of_system("MemAvailable"), of_group].into_iter().flatten().min().unwrap_or(0);
+    left - left / RESERVE
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_read_from_the_kernels_table() {
-        assert_eq!(total_mib("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24_111));
-        assert_eq!(total_mib("MemFree: 1 kB\n"), None);
-    }
+fn of_system(field: &str) -> Option<u64> {
+    memory::field(&fs_err::read_to_string("/proc/meminfo").ok()?, field)
 }

@@ -6,7 +6,9 @@ mod cli;
 mod engine;
 mod expectation;
 mod host;
+mod member_choice;
 mod members;
+mod memory;
 mod model;
 mod network;
 mod ort_library;
@@ -14,6 +16,7 @@ mod predict;
 mod probe;
 mod progress;
 mod report;
+mod resume;
 mod score;
 mod self_test;
 

@@ -1,21 +1,16 @@
-//! The members' sessions: all kept where they fit, else made again for every use.
+//! The members' sessions: all kept where they fit, else one at a time.
 //!
-//! Making a session costs seconds, keeping it costs memory that does not depend on the case. So sessions stay loaded as
-//! long as all of them together are estimated to stay below a limit; a larger ensemble loads each member when its turn
-//! comes, and memory stays that of one.
+//! Making a session costs seconds, keeping it costs memory that does not depend on the case. Which of both is cheaper
+//! is decided before a run, by its [schedule](crate::memory::Schedule).
 
 use std::collections::BTreeMap;
 
 use bundle_format::{BundleContents, BundleError, MemberId};
 
 use crate::engine::{Engine, EngineError, Target};
-use crate::model::{Model, ModelMember};
+use crate::memory::Loaded;
+use crate::model::Model;
 use crate::network::{Network, NetworkError};
-
-/// Sessions together may take this much.
-const MAX_KEPT_BYTES: u64 = 3 << 30;
-/// Feature maps of the first stage's size that a session holds at a time, with those of all coarser stages.
-const MAPS_PER_SESSION: u64 = 8;
 
 /// Where networks come from: a bundle, its description, and the engine that runs them.
 #[derive(Clone, Copy)]
@@ -47,19 +42,19 @@ impl Networks<'_> {
 pub(crate) struct Members<'a> {
     networks: Networks<'a>,
     target: Target,
-    keeps: bool,
+    sessions: Loaded,
     kept: BTreeMap<MemberId, Network>,
 }
 
 impl<'a> Members<'a> {
-    /// No session yet; those of `members` will be asked for.
-    pub(crate) fn new<'m>(
-        networks: Networks<'a>,
-        target: Target,
-        members: impl IntoIterator<Item = &'m ModelMember>,
-    ) -> Self {
-        let estimate: u64 = members.into_iter().map(|member| session_bytes(networks.model, member)).sum();
-        Self { networks, target, keeps: estimate <= MAX_KEPT_BYTES, kept: BTreeMap::new() }
+    /// No session yet; each that is asked for is kept.
+    pub(crate) fn new(networks: Networks<'a>, target: Target) -> Self {
+        Self { networks, target, sessions: Loaded::All, kept: BTreeMap::new() }
+    }
+
+    /// Keeps so many sessions from now on.
+    pub(crate) fn keep(&mut self, sessions: Loaded) {
+        self.sessions = sessions;
     }
 
     /// Runs `use_network` on the member's network, which is loaded if it is not.
@@ -75,21 +70,14 @@ impl<'a> Members<'a> {
         if let Some(network) = self.kept.get_mut(id) {
             return Ok(use_network(network));
         }
+        if self.sessions == Loaded::One {
+            self.kept.clear();
+        }
         let mut network = self.networks.load(self.target, id)?;
         let result = use_network(&mut network);
-        if self.keeps {
-            self.kept.insert(id.clone(), network);
-        }
+        self.kept.insert(id.clone(), network);
         Ok(result)
     }
-}
-
-/// What a session is estimated to take: weights as read and as packed by the provider, and feature maps.
-fn session_bytes(model: &Model, member: &ModelMember) -> u64 {
-    let [z, y, x] = model.configuration.patch_zyx().map(|extent| extent as u64);
-    let first = model.unet.encoder.first().and_then(|blocks| blocks.first());
-    let n_features = first.map_or(1, nnunet::topology::EncoderBlock::n_features);
-    2 * member.n_bytes + MAPS_PER_SESSION * 4 * n_features as u64 * z * y * x
 }
 
 /// Why a member cannot be run.

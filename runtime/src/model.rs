@@ -15,6 +15,8 @@ use nnunet::postprocessing::{Postprocessing, PostprocessingError, Postprocessing
 use nnunet::restore::OutputHead;
 use nnunet::topology::{TopologyError, UNet};
 
+use crate::member_choice::MemberChoice;
+
 const PLANS: &str = "config/plans.json";
 const DATASET: &str = "config/dataset.json";
 const CALIBRATION: &str = "config/calibration.json";
@@ -59,8 +61,6 @@ pub(crate) struct ModelMember {
     pub(crate) member: Member,
     /// Its name in the manifest.
     pub(crate) id: MemberId,
-    /// Size of its ONNX file.
-    pub(crate) n_bytes: u64,
 }
 
 impl Model {
@@ -111,12 +111,17 @@ impl Model {
         })
     }
 
-    /// The folds in ascending order, each with its members; `only` keeps these folds if it is not empty.
+    /// The folds in ascending order, each with its members of the choice; `only` keeps these folds if it is not empty.
     ///
     /// # Errors
     ///
-    /// [`ModelError::NoFold`] if a fold of `only` has no member.
-    pub(crate) fn folds(&self, only: &[Fold]) -> Result<Vec<(Fold, Vec<ModelMember>)>, ModelError> {
+    /// [`ModelError::NoFold`] if a fold of `only` has no member, [`ModelError::NoMember`] if a fold lacks a checkpoint of
+    /// the choice.
+    pub(crate) fn folds(
+        &self,
+        only: &[Fold],
+        choice: &MemberChoice,
+    ) -> Result<Vec<(Fold, Vec<ModelMember>)>, ModelError> {
         let mut folds: Vec<(Fold, Vec<ModelMember>)> = Vec::new();
         for member in &self.members {
             match folds.last_mut() {
@@ -128,14 +133,34 @@ impl Model {
             return Err(ModelError::NoFold { fold, available: folds.iter().map(|(fold, _)| *fold).collect() });
         }
         folds.retain(|(fold, _)| only.is_empty() || only.contains(fold));
+        for (_, members) in &mut folds {
+            *members = choice.of(members)?;
+        }
         Ok(folds)
+    }
+}
+
+impl Model {
+    /// The best member of every one of these folds.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::NoBest`] if the bundle does not have it, [`ModelError::BestLeftOut`] if it is not among those given.
+    pub(crate) fn best_of(&self, folds: &[(Fold, Vec<ModelMember>)]) -> Result<Vec<Member>, ModelError> {
+        let best = |(fold, members): &(Fold, Vec<ModelMember>)| {
+            let epoch = self.pipeline.best_epochs.get(fold).ok_or(ModelError::NoBest { fold: *fold })?;
+            let best = Member { fold: *fold, epoch: *epoch };
+            let available: Vec<Member> = members.iter().map(|member| member.member).collect();
+            if available.contains(&best) { Ok(best) } else { Err(ModelError::BestLeftOut { best, available }) }
+        };
+        folds.iter().map(best).collect()
     }
 }
 
 impl ModelError {
     /// Whether the bundle is at fault, and not what was asked of it.
     pub(crate) fn is_of_the_bundle(&self) -> bool {
-        !matches!(self, Self::NoFold { .. })
+        !matches!(self, Self::BestLeftOut { .. } | Self::NoBest { .. } | Self::NoFold { .. } | Self::NoMember { .. })
     }
 }
 
@@ -167,17 +192,28 @@ fn members(bundle: &dyn BundleContents) -> Result<Vec<ModelMember>, ModelError> 
         if listed.weight_milli != EQUAL_WEIGHT_MILLI {
             return Err(ModelError::Weight { id: listed.id.clone(), weight_milli: listed.weight_milli });
         }
-        let n_bytes = manifest.file(&listed.model).map_or(0, |file| file.size);
-        members.push(ModelMember { member, id: listed.id.clone(), n_bytes });
+        members.push(ModelMember { member, id: listed.id.clone() });
     }
     members.sort_by_key(|member| member.member);
     Ok(members)
+}
+
+fn list(available: &[impl ToString]) -> String {
+    available.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a bundle's networks cannot be run by this program, although nobody altered it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ModelError {
+    /// A fold's best checkpoint was asked for and is not among the members that predict.
+    #[error("the best checkpoint `{best}` does not predict, only {}", list(available))]
+    BestLeftOut {
+        /// The best.
+        best: Member,
+        /// The fold's members that predict.
+        available: Vec<Member>,
+    },
     /// The calibration breaks a rule.
     #[error("cannot use `{CALIBRATION}`")]
     Calibration {
@@ -241,13 +277,27 @@ pub(crate) enum ModelError {
         #[from]
         source: MirroringError,
     },
+    /// A fold's best checkpoint was asked for, and is no member or not known.
+    #[error("the bundle does not hold the best checkpoint of {fold}")]
+    NoBest {
+        /// The fold.
+        fold: Fold,
+    },
     /// A fold was asked for that the bundle has not.
-    #[error("the bundle has no {fold}, only {}", available.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("the bundle has no {fold}, only {}", list(available))]
     NoFold {
         /// The fold asked for.
         fold: Fold,
         /// The folds there are.
         available: Vec<Fold>,
+    },
+    /// A checkpoint was asked for that a fold has not.
+    #[error("the bundle has no `{member}`, only {}", list(available))]
+    NoMember {
+        /// The member asked for.
+        member: Member,
+        /// The members that the fold has.
+        available: Vec<Member>,
     },
     /// `pipeline.json` breaks a rule.
     #[error("cannot use the pipeline")]

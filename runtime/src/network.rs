@@ -1,6 +1,7 @@
 //! One member's network in a session.
 
 use std::fmt;
+use std::time::Instant;
 
 use ndarray::{Array5, ArrayView5};
 use nnunet::plans::Configuration;
@@ -21,6 +22,8 @@ pub(crate) struct Network {
     output_shape: [usize; 5],
     /// Whether the model has no z axis.
     is_flat: bool,
+    /// Seconds inside the session so far.
+    seconds: f64,
 }
 
 impl Network {
@@ -34,7 +37,13 @@ impl Network {
         check(Side::Input, session.inputs(), INPUT, &shape(unet.n_channels))?;
         check(Side::Output, session.outputs(), OUTPUT, &shape(unet.n_outputs))?;
         let [z, y, x] = configuration.patch_zyx();
-        Ok(Self { session, output_shape: [1, unet.n_outputs, z, y, x], is_flat: configuration.n_axes() == 2 })
+        let (output_shape, is_flat) = ([1, unet.n_outputs, z, y, x], configuration.n_axes() == 2);
+        Ok(Self { session, output_shape, is_flat, seconds: 0.0 })
+    }
+
+    /// Seconds that all patches so far spent inside the session.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.seconds
     }
 }
 
@@ -50,7 +59,9 @@ impl PatchNetwork for Network {
         }
         let values = batch.as_slice().expect("a batch in standard layout is one slice");
         let tensor = TensorRef::from_array_view((shape, values))?;
+        let start = Instant::now();
         let outputs = self.session.run(ort::inputs![INPUT => tensor])?;
+        self.seconds += start.elapsed().as_secs_f64();
         let (_, logits) = outputs[OUTPUT].try_extract_tensor::<f32>()?;
         let actual = logits.len();
         Array5::from_shape_vec(self.output_shape, logits.to_vec())

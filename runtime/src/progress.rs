@@ -11,6 +11,8 @@ pub(crate) struct Progress {
     n_cases: u64,
     cases_begun: AtomicU64,
     cases_over: AtomicU64,
+    /// Cases that could not be read, and have no patches.
+    cases_left_out: AtomicU64,
     /// Patches of the cases that have begun.
     patches_begun: AtomicU64,
 }
@@ -36,17 +38,22 @@ impl Progress {
         }
         let zero = || AtomicU64::new(0);
         let n_cases = n_cases as u64;
-        Self { bar, n_cases, cases_begun: zero(), cases_over: zero(), patches_begun: zero() }
+        Self { bar, n_cases, cases_begun: zero(), cases_over: zero(), cases_left_out: zero(), patches_begun: zero() }
     }
 
     /// The networks begin with a case of `n_patches`.
     pub(crate) fn case_begins(&self, case: &str, n_patches: usize) {
         let begun = self.cases_begun.fetch_add(1, Ordering::Relaxed) + 1;
         let patches = self.patches_begun.fetch_add(n_patches as u64, Ordering::Relaxed) + n_patches as u64;
-        let to_come = self.n_cases.saturating_sub(self.cases_over.load(Ordering::Relaxed) + 1);
+        let to_come = self.n_cases.saturating_sub(begun + self.cases_left_out.load(Ordering::Relaxed));
         self.bar.set_length(patches + patches / begun * to_come);
         self.bar.set_message(case.to_owned());
         self.show_cases();
+    }
+
+    /// A case could not be read.
+    pub(crate) fn case_is_left_out(&self) {
+        self.cases_left_out.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One more patch was predicted.

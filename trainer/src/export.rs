@@ -26,7 +26,7 @@ pub use error::ExportError;
 pub use findings::Uncalibrated;
 pub use measurement::Measurement;
 
-use crate::checkpoint::CheckpointRecord;
+use crate::checkpoint::{CheckpointFolder, CheckpointRecord};
 use crate::network::Network;
 use crate::onnx;
 use crate::probe::{Origin, Probe};
@@ -180,6 +180,15 @@ fn export_member(
     Ok(Exported { member, record, model, staged, onnx_sha256: Digest::of(&onnx), n_bytes: onnx.len() })
 }
 
+/// Of the members, those that `checkpoint_best` of their fold is too.
+fn best(run_folder: &Path, members: &[Exported]) -> Vec<Member> {
+    let is_best = |exported: &&Exported| {
+        let folder = CheckpointFolder::new(run_folder.join(exported.member.fold.to_string()));
+        folder.record("best").is_ok_and(|best| best.weights == exported.record.weights)
+    };
+    members.iter().filter(is_best).map(|exported| exported.member).collect()
+}
+
 fn pack(
     request: &Request,
     source: &Source,
@@ -192,7 +201,8 @@ fn pack(
     for exported in members {
         builder.add_file(exported.model.clone(), Role::Onnx, exported.staged.clone())?;
     }
-    let pipeline = source.pipeline(probe.stride(), findings.temperature);
+    let best = best(&request.run_folder, members);
+    let pipeline = source.pipeline(probe.stride(), findings.temperature, &best);
     let (input, expected) = probe.into_files()?;
     for (path, role, content) in [
         (draft::PLANS, Role::Config, source.plans_text.clone().into_bytes()),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use nnunet::fold::{Fold, Member};
+use nnunet::fold::{Fold, Member, spread};
 
 pub use error::RunFolderError;
 pub(crate) use run::Run;
@@ -84,27 +84,9 @@ fn trained(run_folder: &Path) -> Result<BTreeSet<Fold>, RunFolderError> {
     Ok(folds)
 }
 
-/// At most `max` of the epochs, evenly spread, the last always among them.
-fn spread(epochs: &[u32], max: Option<NonZeroUsize>) -> Vec<u32> {
-    let n = max.map_or(epochs.len(), |max| max.get().min(epochs.len()));
-    (1..=n).map(|i| epochs[i * epochs.len() / n - 1]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn members_are_spread_evenly_and_end_with_the_last() {
-        let epochs = [10, 11, 12, 13, 14, 15];
-        let check = |max, expected: &[u32]| assert_eq!(spread(&epochs, NonZeroUsize::new(max)), expected, "{max}");
-        check(1, &[15]);
-        check(2, &[12, 15]);
-        check(3, &[11, 13, 15]);
-        check(4, &[10, 12, 13, 15]);
-        check(9, &epochs);
-        assert_eq!(spread(&epochs, None), epochs);
-    }
 
     #[test]
     fn a_fold_has_one_name() {

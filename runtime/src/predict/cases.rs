@@ -15,6 +15,7 @@ use nnunet::preprocess::{PreprocessError, Preprocessed, preprocess};
 
 use super::trace::Seconds;
 use crate::model::Model;
+use crate::resume::{self, FileDigest};
 
 /// A case that was found, and its channel files in order; or why it cannot be one.
 pub(crate) type Found = (String, Result<Vec<PathBuf>, CaseError>);
@@ -25,6 +26,8 @@ pub(crate) struct Prepared {
     pub(crate) preprocessed: Preprocessed,
     /// The grid of the image files.
     pub(crate) geometry: Geometry,
+    /// The files that it was read from.
+    pub(crate) inputs: Vec<FileDigest>,
     /// What reading and preprocessing took.
     pub(crate) seconds: Seconds,
 }
@@ -63,13 +66,14 @@ fn case_of(stem: &str) -> &str {
 pub(crate) fn prepare(channels: &[PathBuf], model: &Model) -> Result<Prepared, CaseError> {
     let mut seconds = Seconds::default();
     let start = Instant::now();
+    let inputs = resume::inputs(channels).map_err(|source| CaseError::Digest { source })?;
     let image = file::read_image(channels)?;
     seconds.read = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let geometry = image.geometry.clone();
     let preprocessed = preprocess(image, None, &model.plans, &model.configuration)?;
     seconds.preprocess = start.elapsed().as_secs_f64();
-    Ok(Prepared { preprocessed, geometry, seconds })
+    Ok(Prepared { preprocessed, geometry, inputs, seconds })
 }
 
 /// Why a case cannot be predicted at all.
@@ -82,6 +86,12 @@ pub(crate) enum CaseError {
         /// Which is missing or too many.
         #[from]
         source: DatasetError,
+    },
+    /// A file cannot be read to the end.
+    #[error("the image cannot be read")]
+    Digest {
+        /// Which and why.
+        source: io::Error,
     },
     /// It does not fit the plans.
     #[error("the image cannot be preprocessed")]

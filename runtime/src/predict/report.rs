@@ -8,6 +8,7 @@ use nnunet::uncertainty::UncertaintyMethod;
 use serde::Serialize;
 
 use super::trace::{FoldScores, RunFacts, Seconds};
+use crate::memory::Schedule;
 
 /// How one case ended.
 #[derive(Debug, Clone, Serialize)]
@@ -47,6 +48,13 @@ pub(crate) struct DoneCase {
     pub(crate) scores: Vec<FoldScores>,
 }
 
+impl DoneCase {
+    /// Score of the result by the first method; the result is of this fold, or the mean.
+    pub(crate) fn score_of(scores: &[FoldScores], selected: Option<Fold>) -> Option<f64> {
+        scores.iter().find(|scores| scores.fold == selected).and_then(|scores| scores.score)
+    }
+}
+
 /// `report.json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report<'a> {
@@ -64,7 +72,21 @@ pub(crate) struct Report<'a> {
     pub(crate) stage_seconds: Seconds,
     /// From the first case to the last.
     pub(crate) wall_seconds: f64,
+    pub(crate) memory: MemoryFacts,
     pub(crate) cases: &'a [CaseOutcome],
+}
+
+/// How the run was arranged, and what it took.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct MemoryFacts {
+    /// `--memory`, bytes; `null` if there was no limit.
+    pub(crate) limit_bytes: Option<u64>,
+    /// What was said before the first case, at most.
+    pub(crate) predicted_bytes: u64,
+    /// What it was.
+    pub(crate) peak_bytes: u64,
+    #[serde(flatten)]
+    pub(crate) schedule: Schedule,
 }
 
 /// The content of `scores.csv`: a line per case and method.

@@ -5,29 +5,36 @@
 
 use std::ops::AddAssign;
 
-use bundle_format::{BundleContents, VerifiedBundle};
+use bundle_format::{BundleContents, Digest, VerifiedBundle};
 use indexmap::IndexMap;
 use nnunet::calibration::Expectation;
 use nnunet::fold::Fold;
 use nnunet::postprocessing::Step;
 use nnunet::uncertainty::{Scores, UncertaintyMethod};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::rules::{Rules, Select};
 use super::{Assessment, Prediction, Predictor};
 use crate::choice::Choice;
 use crate::engine::Engine;
 use crate::expectation::CalibrationFacts;
+use crate::member_choice::MemberChoice;
+use crate::resume::FileDigest;
 
 /// Version of the traces' and the report's format.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The trace of a case.
 #[derive(Debug, Serialize)]
 pub(crate) struct Trace<'a> {
     pub(crate) format: u32,
     pub(crate) case: &'a str,
-    /// Names of the channel files.
-    pub(crate) inputs: Vec<String>,
+    /// Digest of all that decides the result: inputs, bundle, options; by it `--resume` knows a finished case.
+    pub(crate) key: Digest,
+    /// The channel files.
+    pub(crate) inputs: Vec<FileDigest>,
+    /// Every other file that was written, relative to the output folder.
+    pub(crate) outputs: Vec<FileDigest>,
     #[serde(flatten)]
     pub(crate) run: &'a RunFacts,
     /// Names of the members that predicted.
@@ -84,10 +91,15 @@ pub(crate) struct OptionFacts {
     pub(crate) mirrored_axes: Vec<usize>,
     pub(crate) temperature: f32,
     pub(crate) uncertainty: Vec<UncertaintyMethod>,
+    #[serde(flatten)]
+    pub(crate) rules: Rules,
+    /// Which members of each fold predict.
+    #[serde(skip)]
+    pub(crate) members: MemberChoice,
 }
 
 /// Scores of one fold, or of the mean over the folds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FoldScores {
     /// `null` for the mean over the folds.
     pub(crate) fold: Option<Fold>,
@@ -98,8 +110,9 @@ pub(crate) struct FoldScores {
     pub(crate) structures: IndexMap<String, Option<f64>>,
 }
 
-/// Seconds that the stages of a case took. Reading and preprocessing run beside the case before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+/// Seconds that the stages of a case took. Stages of different cases run at the same time, so that the sum over all cases
+/// is more than the run took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Seconds {
     pub(crate) read: f64,
     pub(crate) preprocess: f64,
@@ -107,6 +120,8 @@ pub(crate) struct Seconds {
     pub(crate) load: f64,
     /// Sliding windows, the networks within.
     pub(crate) network: f64,
+    /// Of these, inside the sessions.
+    pub(crate) session: f64,
     /// From logits to probabilities on the case's grid.
     pub(crate) restore: f64,
     pub(crate) uncertainty: f64,
@@ -120,6 +135,7 @@ impl AddAssign for Seconds {
         self.preprocess += other.preprocess;
         self.load += other.load;
         self.network += other.network;
+        self.session += other.session;
         self.restore += other.restore;
         self.uncertainty += other.uncertainty;
         self.write += other.write;
@@ -178,9 +194,9 @@ fn fold_scores(
 }
 
 /// What a reader of the result should know.
-pub(crate) fn warnings(prediction: &Prediction) -> Vec<String> {
+pub(crate) fn warnings(prediction: &Prediction, rules: Rules) -> Vec<String> {
     let mut warnings = Vec::new();
-    if prediction.selection.is_none() {
+    if prediction.selection.is_none() && rules.select == Select::LowestUncertainty {
         warnings.push("no fold segmented anything with a contour: the result is the mean over the folds".to_owned());
     }
     warnings

@@ -6,7 +6,7 @@ use std::path::Path;
 use bundle_format::Digest;
 use ndarray::Array4;
 use nnunet::dataset::{CaseId, DatasetJson, LabelSet};
-use nnunet::fold::Fold;
+use nnunet::fold::{Fold, Member};
 use nnunet::pipeline::Pipeline;
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
@@ -96,10 +96,11 @@ impl Source {
         })
     }
 
-    /// `config/pipeline.json`.
-    pub(super) fn pipeline(&self, probe_stride: usize, temperature: f32) -> Vec<u8> {
+    /// `config/pipeline.json`; `best` are those of the members that are their folds' best.
+    pub(super) fn pipeline(&self, probe_stride: usize, temperature: f32, best: &[Member]) -> Vec<u8> {
         let mut pipeline = Pipeline::new(self.name.clone(), self.mirror_axes.clone(), probe_stride);
         pipeline.temperature = temperature;
+        pipeline.best_epochs = best.iter().map(|member| (member.fold, member.epoch)).collect();
         let mut text = serde_json::to_vec_pretty(&pipeline).expect("a pipeline is plain data");
         text.push(b'\n');
         text

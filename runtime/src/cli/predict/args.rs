@@ -1,5 +1,6 @@
 //! The options of `unnunet predict`.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -8,6 +9,9 @@ use nnunet::uncertainty::UncertaintyMethod;
 
 use crate::cli::engine_args::{Device, EngineArgs, PrecisionArg};
 use crate::cli::source::SourceArgs;
+use crate::member_choice::MemberChoice;
+use crate::memory::limit::MemoryLimit;
+use crate::predict::rules::{Average, Rules, Segmentation, Select};
 
 /// Segment a folder of images and say how far to trust each result
 #[derive(Debug, clap::Args)]
@@ -16,6 +20,8 @@ Examples:
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --folds 0,1 --save-folds
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --json > cases.jsonl
+  unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --memory 8GiB --jobs 4 --resume
+  unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --members 3 --select mean
   unnunet predict --store /var/lib/unnunet --public-key vendor.pub -i images -o predictions
 
 INPUT holds one file per channel, `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, … OUTPUT receives
@@ -28,11 +34,20 @@ INPUT holds one file per channel, `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, �
 
 --json prints a line per case: `case`, `status` (`done` or `failed`); of a done case `selected_fold` (null if the mean
 over the folds was taken), `score` (null if undefined), `disagreement`, `expectation`, `seconds`, `warnings`; of a failed
-one `error`.
+one `error`. Lines come in the order of the cases' names; with --resume, first those that were finished before.
+
+--resume takes a case as finished if its <case>.json is of the same images, bundle, options and programs, and every other
+file is there as it was written. It also removes what a run that was killed left unfinished; no other run may write to
+OUTPUT meanwhile. Reports cover all cases.
+
+--memory is kept, or the run is refused before the first case with exit status 14 and what it would need. Fewer jobs run
+at a time, and fewer networks stay loaded, where that keeps it. Results are the same whatever --memory and --jobs.
+
+--select mean --average logits is nnU-Net's ensemble of folds, with --members 1 of final checkpoints.
 
 A calibrated bundle says what to expect of every case: `dice`, `interval`, and whether to `accept` or `review` it, as long
-as scores are made as they were calibrated: by the same method and temperature, with mirroring and a step of 0.5. Else
-`expectation` is null, and the reason is said.")]
+as scores are made as they were calibrated: by the same method, temperature and members, with mirroring and a step of 0.5,
+and segmentations by the defaults. Else `expectation` is null, and the reason is said.")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) source: SourceArgs,
@@ -45,6 +60,18 @@ pub(in crate::cli) struct Args {
     /// Folds that predict; all of the bundle by default
     #[arg(long, value_name = "FOLD,…", value_delimiter = ',')]
     folds: Vec<u16>,
+    /// Members of each fold that predict: `all`, at most so many, spread evenly over the epochs, or `checkpoint_<epoch>,…`
+    #[arg(long, value_name = "N|NAME,…", default_value = "all")]
+    pub(super) members: MemberChoice,
+    /// Whose vote a fold's segmentation is
+    #[arg(long, value_enum, default_value_t)]
+    segmentation: Segmentation,
+    /// Which segmentation is the result
+    #[arg(long, value_enum, default_value_t)]
+    select: Select,
+    /// What is averaged for a segmentation; uncertainty is always that of probabilities
+    #[arg(long, value_enum, default_value_t)]
+    average: Average,
     /// How uncertainty is measured; the first selects the fold
     #[arg(long, value_name = "METHOD,…", value_delimiter = ',', default_value = "class-entropy")]
     uncertainty: Vec<UncertaintyMethod>,
@@ -65,6 +92,15 @@ pub(in crate::cli) struct Args {
     pub(super) precision: PrecisionArg,
     #[command(flatten)]
     pub(super) engine: EngineArgs,
+    /// Cases that are read at a time, and cases that are scored and written at a time, while the networks run
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(super) jobs: NonZeroUsize,
+    /// Most memory of the run, such as 8GiB; no limit by default
+    #[arg(long, value_name = "SIZE")]
+    pub(super) memory: Option<MemoryLimit>,
+    /// Skip cases that an earlier run into the same folder has finished
+    #[arg(long)]
+    pub(super) resume: bool,
     /// Also write every fold's segmentation, and that of the mean over the folds
     #[arg(long)]
     pub(super) save_folds: bool,
@@ -97,6 +133,11 @@ impl Args {
             }
         }
         methods
+    }
+
+    /// How predictions become a segmentation.
+    pub(super) fn rules(&self) -> Rules {
+        Rules { segmentation: self.segmentation, select: self.select, average: self.average }
     }
 
     /// Whether patches are mirrored.

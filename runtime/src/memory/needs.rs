@@ -1,0 +1,233 @@
+//! What one case takes, stage by stage, from its shapes alone.
+//!
+//! Every array that is held is counted where it is made; docs/benchmarks.md has predicted beside measured. The grid of
+//! the network is that of the whole image, although zeros around it are cropped: a header does not say how many there are.
+
+use imaging::Geometry;
+use imaging::file::Format;
+use nnunet::crop::BoundingBox;
+use nnunet::fingerprint::planning_spacing;
+use nnunet::preprocess::CaseProperties;
+use nnunet::restore::OutputHead;
+use nnunet::uncertainty::UncertaintyMethod;
+
+use crate::model::Model;
+use crate::predict::Predictor;
+use crate::predict::rules::{Average, Segmentation, Select};
+
+const FLOAT: u64 = 4;
+const DOUBLE: u64 = 8;
+const LABEL: u64 = 1;
+const MASK: u64 = 1;
+/// Connected components of a label map: a number for every voxel, and the lists of their unions.
+const COMPONENTS: u64 = 12;
+/// A picture as its decoder holds it, beside the floats made of it.
+const DECODED_PICTURE: u64 = 16;
+
+/// Bytes that a case takes in each stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct CaseNeed {
+    /// While it is read and preprocessed.
+    pub(crate) prepare: u64,
+    /// As the networks see it.
+    pub(crate) image: u64,
+    /// Logits of one member while patches are added up.
+    pub(crate) inference: u64,
+    /// From the first member to the last: sums, and the best fold so far.
+    pub(crate) sums: u64,
+    /// While a member is restored, or a fold is assessed, or the result is written, whatever takes most.
+    pub(crate) finish: u64,
+}
+
+/// Voxels of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Voxels {
+    /// On the grid of the file.
+    pub(crate) file: u64,
+    /// On the grid of the network, at most.
+    pub(crate) network: u64,
+}
+
+/// What a run does with every voxel.
+#[derive(Debug, Clone)]
+pub(crate) struct Work {
+    n_channels: u64,
+    n_outputs: u64,
+    n_methods: u64,
+    n_folds: u64,
+    patch: u64,
+    /// Bytes of a voxel in the sums of one ensemble.
+    sums: u64,
+    format: Format,
+    head: OutputHead,
+    keeps_probabilities: bool,
+    keeps_folds: bool,
+    segmentation: Segmentation,
+    select: Select,
+    average: Average,
+}
+
+impl Voxels {
+    /// Of a file, from its header. A case that cannot be preprocessed is read all the same.
+    pub(crate) fn of(geometry: &Geometry, model: &Model) -> Self {
+        let spacing = planning_spacing(geometry);
+        let transpose_forward = model.plans.transpose_forward;
+        let cropped_shape = transpose_forward.map(|axis| geometry.shape()[axis]);
+        let spacing = transpose_forward.map(|axis| spacing[axis]);
+        let whole = CaseProperties {
+            original_shape: geometry.shape(),
+            transpose_forward,
+            crop: BoundingBox { start: [0; 3], end: cropped_shape },
+            cropped_shape,
+            spacing,
+            target_spacing: spacing,
+            resampled_shape: cropped_shape,
+        };
+        let network = whole.shape_in(&model.configuration).map_or(0, product);
+        Self { file: product(geometry.shape()), network }
+    }
+}
+
+fn product(shape: [usize; 3]) -> u64 {
+    shape.iter().fold(1, |product, &extent| product.saturating_mul(extent as u64))
+}
+
+impl Work {
+    /// What the predictor does.
+    pub(crate) fn of(predictor: &Predictor<'_>) -> Self {
+        let model = predictor.model;
+        let n_outputs = model.labels.n_outputs() as u64;
+        let n_members = predictor.folds.iter().map(|(_, members)| members.len()).max().unwrap_or(1) as u64;
+        let is_entropy = |method| UncertaintyMethod::ENTROPIES.contains(method);
+        // Others keep at most a second sum per output and a label map per member.
+        let others = if predictor.methods.iter().all(is_entropy) { 0 } else { DOUBLE * n_outputs + LABEL * n_members };
+        Self {
+            n_channels: model.n_channels as u64,
+            n_outputs,
+            n_methods: predictor.methods.len() as u64,
+            n_folds: predictor.folds.len() as u64,
+            patch: product(model.configuration.patch_zyx()),
+            sums: DOUBLE * (n_outputs + 1) + others,
+            format: model.format,
+            head: model.head,
+            keeps_probabilities: predictor.keeps_probabilities,
+            keeps_folds: predictor.keeps_folds,
+            segmentation: predictor.rules.segmentation,
+            select: predictor.rules.select,
+            average: predictor.rules.average,
+        }
+    }
+
+    /// What a case of these voxels takes.
+    pub(crate) fn need(&self, voxels: Voxels) -> CaseNeed {
+        let Voxels { file, network } = voxels;
+        let image = FLOAT * self.n_channels * network;
+        let patch_buffers = FLOAT * self.patch * (self.n_channels + 3 * self.n_outputs);
+        CaseNeed {
+            prepare: self.prepare(voxels) + image,
+            image,
+            inference: FLOAT * self.n_outputs * network + patch_buffers,
+            sums: self.sums(voxels),
+            finish: self.restore(voxels).max(self.assess(voxels)) + LABEL * file,
+        }
+    }
+
+    /// The channels, one of them a second time as its file is decoded, masks, and what resampling holds of a channel.
+    fn prepare(&self, Voxels { file, network }: Voxels) -> u64 {
+        let decoded = if self.format == Format::Nifti { FLOAT } else { DECODED_PICTURE };
+        (FLOAT * self.n_channels + decoded + 3 * MASK) * file + 2 * FLOAT * file.max(network)
+    }
+
+    fn sums(&self, voxels: Voxels) -> u64 {
+        let n_ensembles = self.n_folds.min(2);
+        let best = match self.select {
+            Select::LowestUncertainty if self.n_folds > 1 => self.candidate() * voxels.file,
+            Select::LowestUncertainty | Select::Mean => 0,
+        };
+        let folds = if self.keeps_folds { (self.n_folds + 1) * LABEL * voxels.file } else { 0 };
+        n_ensembles * (self.sums * voxels.file + self.votes(voxels)) + best + folds
+    }
+
+    /// The sums that a segmentation is made of where it is not the mean of probabilities.
+    fn votes(&self, Voxels { file, network }: Voxels) -> u64 {
+        match (self.average, self.segmentation) {
+            (Average::Logits, _) => FLOAT * self.n_outputs * network,
+            (Average::Probabilities, Segmentation::Best) => FLOAT * self.n_outputs * file,
+            (Average::Probabilities, Segmentation::Mean) => 0,
+        }
+    }
+
+    /// A voxel of a segmentation that may be the result, with its maps.
+    fn candidate(&self) -> u64 {
+        let probabilities = if self.keeps_probabilities { FLOAT * self.n_outputs } else { 0 };
+        LABEL + FLOAT * self.n_methods + probabilities
+    }
+
+    /// Logits on both grids with what resampling holds of a channel, or probabilities of the crop and of the whole.
+    fn restore(&self, Voxels { file, network }: Voxels) -> u64 {
+        let resampling = FLOAT * self.n_outputs * (network + file) + 2 * FLOAT * file.max(network);
+        resampling.max(2 * FLOAT * self.n_outputs * file)
+    }
+
+    /// Probabilities where they are needed, highest probability, contours, candidate, and its components.
+    fn assess(&self, voxels: Voxels) -> u64 {
+        let voted = match (self.average, self.head) {
+            (Average::Logits, _) => self.restore(voxels),
+            (Average::Probabilities, OutputHead::Sigmoid) => FLOAT * self.n_outputs * voxels.file,
+            (Average::Probabilities, OutputHead::Softmax) => 0,
+        };
+        voted + (DOUBLE + 2 * MASK + COMPONENTS + self.candidate()) * voxels.file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORK: Work = Work {
+        n_channels: 2,
+        n_outputs: 3,
+        n_methods: 1,
+        n_folds: 2,
+        patch: 10,
+        sums: 32,
+        format: Format::Nifti,
+        head: OutputHead::Softmax,
+        keeps_probabilities: false,
+        keeps_folds: false,
+        segmentation: Segmentation::Mean,
+        select: Select::LowestUncertainty,
+        average: Average::Probabilities,
+    };
+
+    #[test]
+    fn the_need_of_a_case_can_be_counted_by_hand() {
+        let need = WORK.need(Voxels { file: 100, network: 50 });
+        // Two channels, one more, masks: (8 + 4 + 3)·100; two channels of a resampling: 8·100; the image 8·50.
+        assert_eq!(need.prepare, 1500 + 800 + 400);
+        assert_eq!(need.image, 400);
+        // Three sums, and patches of two channels and three times three outputs.
+        assert_eq!(need.inference, 600 + 4 * 10 * 11);
+        // Two ensembles of 32 bytes a voxel, and a label and a map of the best fold.
+        assert_eq!(need.sums, 6400 + 500);
+        // Three logits on both grids and two channels: 12·150 + 8·100; assessing takes (8 + 2 + 12 + 5)·100 = 2700.
+        assert_eq!(need.finish, 2700 + 100);
+    }
+
+    #[test]
+    fn every_option_that_keeps_more_needs_more() {
+        let voxels = Voxels { file: 100, network: 50 };
+        let base = WORK.need(voxels);
+        let check = |change: fn(&mut Work), more_sums: u64| {
+            let mut work = WORK;
+            change(&mut work);
+            assert_eq!(work.need(voxels).sums, base.sums + more_sums, "{work:?}");
+        };
+        check(|work| work.keeps_probabilities = true, 1200);
+        check(|work| work.keeps_folds = true, 300);
+        check(|work| work.n_methods = 2, 400);
+        check(|work| work.n_folds = 5, 0);
+        check(|work| work.average = Average::Logits, 2 * 600);
+        check(|work| work.segmentation = Segmentation::Best, 2 * 1200);
+    }
+}

@@ -1,0 +1,91 @@
+//! Schedules, worked out by hand: sessions of 100 MiB, cases of a few.
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+/// One session of 100 MiB in a process of 150, which took 180 while it was loaded.
+const FOOTPRINT: Footprint = Footprint { resident: 150 * MIB, session: 100 * MIB, peak: 180 * MIB };
+
+fn case(mib: u64) -> CaseNeed {
+    CaseNeed {
+        prepare: 4 * mib * MIB,
+        image: mib * MIB,
+        inference: mib * MIB,
+        sums: 10 * mib * MIB,
+        finish: 4 * mib * MIB,
+    }
+}
+
+fn plan(n_members: usize, n_cases: usize, mib: u64) -> Plan {
+    Plan::new(FOOTPRINT, n_members, vec![case(mib); n_cases])
+}
+
+/// The schedule below `limit` MiB for at most two jobs, as sessions, chunk, jobs and loads.
+fn check(plan: &Plan, limit: u64, expected: Option<(Loaded, usize, usize, usize)>) {
+    let schedule = plan.schedule(limit * MIB, NonZeroUsize::new(2).unwrap());
+    let found = schedule.map(|schedule| (schedule.sessions, schedule.chunk, schedule.jobs, plan.n_loads(schedule)));
+    assert_eq!(found, expected, "{limit} MiB");
+    assert!(schedule.is_none_or(|schedule| plan.peak(schedule) <= limit * MIB));
+}
+
+#[test]
+fn the_peak_is_what_is_resident_and_what_comes_with_a_tenth_and_slack() {
+    let peak = |sessions, chunk, jobs| plan(4, 9, 1).peak(Schedule { sessions, chunk, jobs }) / MIB;
+    // Three more sessions, 30 of loading, one case of 4 + 1 + 1 + 10 + 4: 350 with a tenth, after 150 and 64.
+    assert_eq!(peak(Loaded::All, 1, 1), 150 + 385 + 64);
+    // One more session at most; three cases of 1 + 10, one of 4 + 1 + 4: 172 with a tenth.
+    assert_eq!(peak(Loaded::One, 3, 1), 150 + 189 + 64);
+    // Two jobs share three cases as two and two: 100 + 30 + 2·4 + 3 + 1 + 4·10 + 2·4 = 190 with a tenth.
+    assert_eq!(peak(Loaded::One, 3, 2), 150 + 209 + 64);
+}
+
+#[test]
+fn sessions_stay_loaded_where_they_fit() {
+    check(&plan(4, 9, 1), 10_000, Some((Loaded::All, 1, 2, 4)));
+    // One job needs 599 MiB, two need 619.
+    check(&plan(4, 9, 1), 610, Some((Loaded::All, 1, 1, 4)));
+}
+
+#[test]
+fn else_every_member_is_loaded_once_for_as_many_cases_as_fit() {
+    check(&plan(4, 9, 1), 598, Some((Loaded::One, 9, 2, 4)));
+    // Nine cases of one job need 476 MiB, of two 485.
+    check(&plan(4, 9, 1), 480, Some((Loaded::One, 9, 1, 4)));
+    // Three cases of one job need 403.2 MiB, of two jobs 423.
+    check(&plan(4, 9, 1), 404, Some((Loaded::One, 3, 1, 12)));
+}
+
+#[test]
+fn a_limit_that_nothing_keeps_is_refused_with_what_would_do() {
+    let plan = plan(4, 9, 1);
+    check(&plan, 378, None);
+    let refusal = plan.within(378 * MIB, NonZeroUsize::MIN).unwrap_err();
+    assert_eq!((mib(refusal.needed), mib(refusal.allowed), mib(refusal.resident)), (379, 378, 150));
+    check(&plan, 379, Some((Loaded::One, 1, 1, 36)));
+    let text = refusal.to_string();
+    assert!(text.contains("needs up to 379 MiB") && text.contains("allows 378 MiB"), "{text}");
+}
+
+#[test]
+fn one_large_case_counts_once_among_small_ones() {
+    let mut needs = vec![case(1); 9];
+    needs[4] = case(100);
+    let plan = Plan::new(FOOTPRINT, 1, needs);
+    let peak = |jobs| plan.peak(Schedule { sessions: Loaded::All, chunk: 1, jobs }) / MIB;
+    // 30 of loading and 100·20; the second job has a case of 4 + 10 + 4.
+    assert_eq!(peak(1), 150 + 2233 + 64);
+    assert_eq!(peak(2), 150 + 2252 + 64);
+}
+
+#[test]
+fn tables_of_the_kernel_are_in_kibibytes() {
+    let status = "Name:\tunnunet\nVmHWM:\t    2048 kB\nVmRSS:\t    1024 kB\n";
+    assert_eq!((field(status, "VmHWM"), field(status, "VmRSS"), field(status, "Vm")), (Some(2 * MIB), Some(MIB), None));
+}
+
+#[test]
+fn this_process_has_memory_and_had_more() {
+    let resident = resident().unwrap();
+    assert!(resident > 0 && resident <= peak().unwrap());
+}

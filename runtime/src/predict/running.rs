@@ -1,0 +1,203 @@
+//! A case whose members come one after the other, fold by fold.
+//!
+//! Every member's logits are restored, added to its fold's sums and forgotten; with the last member of a fold the fold
+//! is scored and added to the mean over the folds. So memory depends neither on the number of members nor on that of
+//! folds: there are the sums, one member's probabilities, and the segmentation and maps of the best fold so far.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use imaging::Geometry;
+use ndarray::{Array4, Axis};
+use nnunet::fold::Fold;
+use nnunet::preprocess::{CaseProperties, PreprocessError};
+use nnunet::restore;
+use nnunet::segmentation::segmentation;
+use nnunet::select::{Selection, select_fold};
+use nnunet::uncertainty::{Contours, Ensemble, slicing_axis};
+
+use super::rules::{Average, Segmentation, Select};
+use super::trace::Seconds;
+use super::vote::Vote;
+use super::{Assessment, Candidate, PredictError, Prediction, Predictor};
+use crate::model::ModelMember;
+
+/// The members of a case that were added so far.
+pub(crate) struct Running<'a> {
+    predictor: &'a Predictor<'a>,
+    properties: CaseProperties,
+    slicing_axis: Axis,
+    /// Of the fold at hand.
+    current: Sums,
+    n_members: usize,
+    /// Of the folds before, each as one member.
+    overall: Sums,
+    folds: Vec<(Fold, Assessment)>,
+    leading_scores: Vec<Option<f64>>,
+    best: Option<Candidate>,
+    /// What the stages took so far.
+    pub(crate) seconds: Seconds,
+}
+
+/// Sums of members, and of those who vote.
+#[derive(Default)]
+struct Sums {
+    ensemble: Option<Ensemble>,
+    vote: Option<Vote>,
+}
+
+impl<'a> Running<'a> {
+    /// A case that no member has predicted yet.
+    pub(crate) fn new(
+        predictor: &'a Predictor<'a>,
+        properties: CaseProperties,
+        geometry: &Geometry,
+        seconds: Seconds,
+    ) -> Self {
+        Self {
+            predictor,
+            properties,
+            slicing_axis: slicing_axis(geometry),
+            current: Sums::default(),
+            n_members: 0,
+            overall: Sums::default(),
+            folds: Vec::new(),
+            leading_scores: Vec::new(),
+            best: None,
+            seconds,
+        }
+    }
+
+    /// Adds the logits `[output, z, y, x]` of the next member, on the grid of the network.
+    ///
+    /// # Errors
+    ///
+    /// [`PredictError::Restore`] if they cannot be brought back.
+    ///
+    /// # Panics
+    ///
+    /// If every member was added before.
+    pub(crate) fn add(&mut self, logits: Array4<f32>) -> Result<(), PredictError> {
+        let (_, members) = &self.predictor.folds[self.folds.len()];
+        let votes = self.predictor.votes(&members[self.n_members]);
+        let start = Instant::now();
+        if votes && self.predictor.rules.average == Average::Logits {
+            Vote::add(&mut self.current.vote, &logits);
+        }
+        let probabilities = self.restore(logits)?;
+        self.seconds.restore += start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        if votes && self.predictor.rules.average == Average::Probabilities {
+            Vote::add(&mut self.current.vote, &probabilities);
+        }
+        match &mut self.current.ensemble {
+            Some(ensemble) => ensemble.add(&probabilities),
+            None => {
+                let Predictor { methods, model, .. } = self.predictor;
+                self.current.ensemble = Some(Ensemble::measured_by(methods, &probabilities, &model.labels));
+            }
+        }
+        drop(probabilities);
+        self.n_members += 1;
+        if self.n_members == members.len() {
+            self.close_fold()?;
+        }
+        self.seconds.uncertainty += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Whether every member was added.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.folds.len() == self.predictor.folds.len()
+    }
+
+    /// The result of a complete case, and what its stages took.
+    ///
+    /// # Errors
+    ///
+    /// [`PredictError::Restore`] if the mean over the folds cannot be brought back.
+    ///
+    /// # Panics
+    ///
+    /// If the case is not complete.
+    pub(crate) fn finish(mut self) -> Result<(Prediction, Seconds), PredictError> {
+        let start = Instant::now();
+        let Sums { ensemble, vote } = std::mem::take(&mut self.overall);
+        let ensemble = ensemble.expect("a run has at least one fold with a member");
+        let (mean_candidate, mean) = self.assess(&ensemble, vote.map(Vote::into_mean).as_ref())?;
+        drop(ensemble);
+        let selection = match (self.predictor.rules.select, select_fold(&self.leading_scores)) {
+            (Select::LowestUncertainty, Selection::Fold(i)) => Some(self.folds[i].0),
+            (Select::LowestUncertainty, Selection::Mean) | (Select::Mean, _) => None,
+        };
+        let best = self.best.take();
+        let disagreement = best.as_ref().and_then(|best| self.predictor.disagreement(best, &mean_candidate));
+        let mut result = best.unwrap_or(mean_candidate);
+        self.predictor.model.postprocessing.apply(&mut result.segmentation);
+        self.seconds.uncertainty += start.elapsed().as_secs_f64();
+        Ok((Prediction { selection, result, folds: self.folds, mean, disagreement }, self.seconds))
+    }
+
+    /// Scores the fold at hand and adds it to those before.
+    fn close_fold(&mut self) -> Result<(), PredictError> {
+        let (fold, _) = &self.predictor.folds[self.folds.len()];
+        let Sums { ensemble, vote } = std::mem::take(&mut self.current);
+        let ensemble = ensemble.expect("a fold of a model has at least one member");
+        let vote = vote.map(Vote::into_mean);
+        let (candidate, assessment) = self.assess(&ensemble, vote.as_ref())?;
+        self.leading_scores.push(assessment.scores.first().and_then(|scores| scores.whole));
+        let is_best = select_fold(&self.leading_scores) == Selection::Fold(self.folds.len());
+        if is_best && self.predictor.rules.select == Select::LowestUncertainty {
+            self.best = Some(candidate);
+        }
+        self.folds.push((*fold, assessment));
+        self.n_members = 0;
+        match &mut self.overall.ensemble {
+            Some(overall) => overall.add_ensemble(&ensemble),
+            None => self.overall.ensemble = Some(ensemble.into_member()),
+        }
+        if let Some(vote) = vote {
+            Vote::add(&mut self.overall.vote, &vote);
+        }
+        Ok(())
+    }
+
+    /// Segments and scores the sums; `vote` is the mean of those who vote, where they are not all members.
+    fn assess(&self, ensemble: &Ensemble, vote: Option<&Array4<f32>>) -> Result<(Candidate, Assessment), PredictError> {
+        let Predictor { model, methods, keeps_probabilities, keeps_folds, .. } = self.predictor;
+        let voted = vote.map(|vote| self.probabilities_of(vote)).transpose()?;
+        let segmentation = match &voted {
+            Some(probabilities) => segmentation(&**probabilities, &model.labels),
+            None => ensemble.segmentation(&model.labels),
+        };
+        let probabilities = keeps_probabilities.then(|| voted.map_or_else(|| ensemble.mean(), Cow::into_owned));
+        let contours = Contours::of(&segmentation, &model.labels, self.slicing_axis);
+        let measures = methods.iter().map(|&method| ensemble.measure(method, &contours));
+        let (maps, scores) = measures.map(|measure| (measure.map, measure.scores)).unzip();
+        let assessment = Assessment { scores, segmentation: keeps_folds.then(|| segmentation.clone()) };
+        Ok((Candidate { segmentation, maps, probabilities }, assessment))
+    }
+
+    fn probabilities_of<'v>(&self, vote: &'v Array4<f32>) -> Result<Cow<'v, Array4<f32>>, PreprocessError> {
+        match self.predictor.rules.average {
+            Average::Probabilities => Ok(Cow::Borrowed(vote)),
+            Average::Logits => Ok(Cow::Owned(self.restore(vote.clone())?)),
+        }
+    }
+
+    fn restore(&self, logits: Array4<f32>) -> Result<Array4<f32>, PreprocessError> {
+        let (model, temperature) = (self.predictor.model, self.predictor.temperature);
+        restore::probabilities(logits, &self.properties, &model.configuration, model.head, temperature)
+    }
+}
+
+impl Predictor<'_> {
+    /// Whether segmentations are made of this member beside its part in the sums.
+    fn votes(&self, member: &ModelMember) -> bool {
+        match (self.rules.segmentation, self.rules.average) {
+            (Segmentation::Mean, Average::Probabilities) => false,
+            (Segmentation::Mean, Average::Logits) => true,
+            (Segmentation::Best, _) => self.best.contains(&member.member),
+        }
+    }
+}
