@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nnunet::dataset::LabelSet;
+use nnunet::uncertainty::UncertaintyMethod;
 
 use case::{Case, State};
 pub(crate) use folder::FolderError;
@@ -91,9 +92,10 @@ pub(crate) fn make(sources: &Sources<'_>, pictures: Pictures) -> Result<Made, Re
     };
     let mut cases: Vec<Case> = run.cases.iter().map(listed).collect();
     cases.sort_by(concern);
+    let has_map = run.method().is_none_or(UncertaintyMethod::has_map);
     let mut n_shown = 0;
     for case in &mut cases {
-        let shows = case.trace.is_some() && n_shown < pictures.n_cases;
+        let shows = has_map && case.trace.is_some() && n_shown < pictures.n_cases;
         case.look(sources, if shows { pictures.n_slices } else { 0 });
         n_shown += usize::from(!case.slices.is_empty());
     }

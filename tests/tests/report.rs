@@ -119,7 +119,7 @@ fn trace(case: &str, score: f64) -> Value {
     let expected = (0.98 - 0.5 * score).clamp(0.1, 1.0);
     let scores = |fold: Value, more: f64| json!({"fold": fold, "method": "class-entropy", "score": score + more, "structures": {}});
     json!({
-        "format": 1, "case": case, "inputs": [format!("{case}_0000.nii.gz")], "bundle": {"manifest_sha256": "ab12"},
+        "format": 2, "case": case, "inputs": [{"file": format!("{case}_0000.nii.gz"), "sha256": "cd34"}], "bundle": {"manifest_sha256": "ab12"},
         "selected_fold": 1, "disagreement": 0.02, "warnings": if score > 1.2 { vec!["the networks hardly agree"] } else { Vec::new() },
         "expectation": {
             "dice": expected, "interval": [(expected - 0.1).max(0.0), (expected + 0.1).min(1.0)],
@@ -132,7 +132,7 @@ fn trace(case: &str, score: f64) -> Value {
 
 fn facts() -> Value {
     json!({
-        "format": 1,
+        "format": 2,
         "bundle": {"id": "tests/balls", "version": "1.2.0", "manifest_sha256": "ab12", "signers": ["5e1f"]},
         "program": {"unnunet": "0.1.0", "onnxruntime": "1.24.1", "onnxruntime_library": "/lib/libonnxruntime.so"},
         "device": {"provider": "cpu", "precision": "f32", "threads": 2, "measured": []},

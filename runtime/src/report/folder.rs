@@ -102,7 +102,7 @@ pub(super) enum Status {
 pub(super) struct Trace {
     format: u32,
     case: String,
-    inputs: Vec<String>,
+    inputs: Vec<Input>,
     bundle: TracedBundle,
     pub(super) selected_fold: Option<Fold>,
     pub(super) disagreement: Option<f64>,
@@ -111,6 +111,12 @@ pub(super) struct Trace {
     pub(super) seconds: IndexMap<String, f64>,
     #[serde(default)]
     pub(super) warnings: Vec<String>,
+}
+
+/// A channel file; its digest is not asked for.
+#[derive(Debug, Deserialize)]
+struct Input {
+    file: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -206,7 +212,7 @@ impl Trace {
 
     /// Name of the file of the first channel, and the ending that the case's files have.
     pub(super) fn first_channel(&self) -> Option<(&str, &str)> {
-        let name = self.inputs.first()?;
+        let name = self.inputs.first()?.file.as_str();
         let (digits, ending) = name.strip_prefix(self.case.as_str())?.strip_prefix('_')?.split_at_checked(4)?;
         let is_channel = digits.bytes().all(|byte| byte.is_ascii_digit()) && Format::of(ending).is_some();
         is_channel.then_some((name, ending))
