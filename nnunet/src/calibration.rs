@@ -19,10 +19,12 @@
 //! errors.
 
 pub mod isotonic;
+mod precision;
 
 use serde::{Deserialize, Serialize};
 
 use self::isotonic::Knot;
+pub use self::precision::{PrecisionError, ReducedPrecision};
 use crate::uncertainty::UncertaintyMethod;
 
 /// The only version there is.
@@ -77,6 +79,9 @@ pub struct Calibration {
     pub half_width: f64,
     /// Largest score that is accepted; `None` if the risk can be kept by none.
     pub accept_at_most: Option<f64>,
+    /// Precisions below single at which it was found to hold, in ascending order; networks may run with no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checked_at: Vec<ReducedPrecision>,
 }
 
 /// What to do with a result.
@@ -138,6 +143,7 @@ impl Calibration {
             half_width: residuals[rank - 1],
             accept_at_most: threshold(&pairs, known.len(), promise),
             knots,
+            checked_at: Vec::new(),
         })
     }
 
@@ -164,6 +170,9 @@ impl Calibration {
         }
         if !knots.is_sorted_by(|a, b| a.score < b.score && a.dice >= b.dice) {
             return Err(CalibrationError::NotDecreasing);
+        }
+        if !calibration.checked_at.is_sorted_by(|a, b| a < b) {
+            return Err(CalibrationError::PrecisionTwice);
         }
         Ok(calibration)
     }
@@ -262,6 +271,9 @@ pub enum CalibrationError {
     /// Scores that do not ascend, or Dice that does.
     #[error("the knots of the calibration do not ascend in score and descend in Dice")]
     NotDecreasing,
+    /// A precision is named twice.
+    #[error("`checked_at` of the calibration is not sorted and unique")]
+    PrecisionTwice,
     /// Too few cases for the level.
     #[error("{found} cases have both score and Dice, the level needs {needed}")]
     TooFewCases {

@@ -1,7 +1,8 @@
 //! Which target to run on: the one asked for, or the fastest of those that can.
 //!
-//! Nobody knows beforehand whether a provider is fast on a processor, so one patch is run on each. All candidates
-//! compute with `f32`: a choice for speed must not change the result beyond rounding.
+//! Nobody knows beforehand whether a provider is fast on a processor, so one patch is run on each. A choice for speed must
+//! not change the result beyond rounding: candidates compute with `f32`, and with less only if the precision is left
+//! open, the bundle's calibration was checked there, and the self-test passes on this machine.
 
 use std::time::Instant;
 
@@ -9,9 +10,11 @@ use nnunet::sliding_window::PatchNetwork as _;
 use serde::Serialize;
 
 use crate::engine::{Precision, Provider, Target};
+use crate::expectation;
 use crate::members::Networks;
+use crate::model::Model;
 use crate::probe::Probe;
-use crate::self_test::SelfTestError;
+use crate::self_test::{self, SelfTestError};
 
 /// Timed runs per candidate, after one that warms up.
 const N_RUNS: usize = 3;
@@ -32,55 +35,84 @@ pub(crate) struct Choice {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Measurement {
     /// The candidate.
-    pub(crate) provider: Provider,
+    #[serde(flatten)]
+    pub(crate) target: Target,
     /// Best time of one patch; `null` if the candidate cannot run the model here.
     pub(crate) seconds_per_patch: Option<f64>,
-    /// Why it cannot.
+    /// Why it cannot, or must not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
-/// Takes the provider asked for, or measures all of them.
+/// Takes what was asked for, and measures where `None` leaves a choice.
 ///
 /// # Errors
 ///
-/// [`SelfTestError`] if the probe case cannot be used, or no provider runs the model.
+/// [`SelfTestError`] if the probe case cannot be used, or no candidate runs the model.
 pub(crate) fn choose(
     networks: Networks<'_>,
-    asked: Option<Provider>,
-    precision: Precision,
+    provider: Option<Provider>,
+    precision: Option<Precision>,
 ) -> Result<Choice, SelfTestError> {
     let threads = networks.engine.n_threads();
-    // Below f32 there is one provider, and a choice between precisions is not ours to make.
-    let only = asked.or((precision == Precision::Bf16).then_some(Provider::Openvino));
-    if let Some(provider) = only {
-        return Ok(Choice { target: Target { provider, precision }, threads, measured: Vec::new() });
+    let candidates = candidates(networks, provider, precision);
+    if let [target] = candidates[..] {
+        return Ok(Choice { target, threads, measured: Vec::new() });
     }
     let probe = Probe::read(networks.bundle, networks.model)?;
-    let mut measured = Vec::new();
-    let mut best: Option<(f64, Target)> = None;
     let mut failure = None;
-    for &provider in networks.engine.providers() {
-        let target = Target { provider, precision };
-        match seconds_per_patch(networks, target, &probe) {
-            Ok(seconds) => {
-                measured.push(Measurement { provider, seconds_per_patch: Some(seconds), reason: None });
-                if best.is_none_or(|(fastest, _)| seconds < fastest) {
-                    best = Some((seconds, target));
-                }
-            }
-            Err(error) => {
-                let reason = Some(chain(&error));
-                measured.push(Measurement { provider, seconds_per_patch: None, reason });
-                failure = Some(error);
-            }
+    let mut measure = |target| {
+        let seconds = seconds_per_patch(networks, target, &probe);
+        let reason = seconds.as_ref().err().map(|error| chain(error));
+        let measurement = Measurement { target, seconds_per_patch: seconds.as_ref().ok().copied(), reason };
+        failure = seconds.err().or(failure.take());
+        measurement
+    };
+    let mut measured: Vec<_> = candidates.into_iter().map(&mut measure).collect();
+    let mut order: Vec<_> = (0..measured.len()).filter(|&i| measured[i].seconds_per_patch.is_some()).collect();
+    order.sort_by(|&a, &b| seconds(&measured[a]).total_cmp(&seconds(&measured[b])));
+    for i in order {
+        let target = measured[i].target;
+        match refusal(networks, target) {
+            None => return Ok(Choice { target, threads, measured }),
+            reason => measured[i].reason = reason,
         }
     }
-    match (best, failure) {
-        (Some((_, target)), _) => Ok(Choice { target, threads, measured }),
-        (None, Some(error)) => Err(error),
-        (None, None) => unreachable!("the provider `cpu` is always there"),
+    Err(failure.expect("the provider `cpu` is always there, and in single precision it needs no test"))
+}
+
+/// What may run: below single precision only what was asked for, or what the bundle permits.
+fn candidates(networks: Networks<'_>, provider: Option<Provider>, precision: Option<Precision>) -> Vec<Target> {
+    let precisions = match precision {
+        Some(precision) => vec![precision],
+        None => [Precision::F32, Precision::Bf16].into_iter().filter(|at| permits(networks.model, *at)).collect(),
+    };
+    let providers = provider.map_or_else(|| networks.engine.providers().to_vec(), |provider| vec![provider]);
+    let pairs = |precision| providers.iter().map(move |&provider| Target { provider, precision });
+    let all = precisions.iter().flat_map(|&precision| pairs(precision));
+    let able: Vec<_> = all.clone().filter(|target| target.provider.computes_with(target.precision)).collect();
+    // Nothing is able to: the first is taken, and says why it cannot.
+    if able.is_empty() { all.take(1).collect() } else { able }
+}
+
+/// Whether the bundle lets networks compute so without being asked to.
+fn permits(model: &Model, precision: Precision) -> bool {
+    let Some(reduced) = expectation::reduced(precision) else { return true };
+    model.calibration.as_ref().is_some_and(|calibration| calibration.checked_at.contains(&reduced))
+}
+
+/// Why a candidate must not run although it can: below single precision, a self-test that it does not pass.
+fn refusal(networks: Networks<'_>, target: Target) -> Option<String> {
+    expectation::reduced(target.precision)?;
+    match self_test::run(networks, target) {
+        Ok(test) if test.passed => None,
+        Ok(_) => Some("the self-test does not pass".to_owned()),
+        Err(error) => Some(chain(&error)),
     }
+}
+
+fn seconds(measurement: &Measurement) -> f64 {
+    measurement.seconds_per_patch.unwrap_or(f64::INFINITY)
 }
 
 fn seconds_per_patch(networks: Networks<'_>, target: Target, probe: &Probe) -> Result<f64, SelfTestError> {

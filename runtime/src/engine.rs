@@ -15,7 +15,7 @@ use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, ExecutionProvider a
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::ort_library::{self, LibraryError};
 
@@ -33,7 +33,7 @@ pub(crate) enum Provider {
 }
 
 /// What a network computes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Precision {
     /// 32-bit floats, as in training.

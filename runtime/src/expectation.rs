@@ -4,11 +4,12 @@
 //! mirroring, as the trainer validates. Scores made otherwise are other numbers, and what is said about them would be
 //! wrong; then nothing is said, and why.
 
-use nnunet::calibration::{Calibration, Expectation, Promise};
+use nnunet::calibration::{Calibration, Expectation, Promise, ReducedPrecision};
 use nnunet::fold::Fold;
 use nnunet::uncertainty::UncertaintyMethod;
 use serde::Serialize;
 
+use crate::engine::Precision;
 use crate::member_choice::MemberChoice;
 use crate::predict::rules::Rules;
 use crate::predict::trace::OptionFacts;
@@ -45,6 +46,12 @@ pub(crate) enum Uncalibrated {
     /// Segmentations are made in another way.
     #[error("the bundle is calibrated for the mean of probabilities, and for the fold with the lowest uncertainty")]
     Rules,
+    /// Networks compute with less than they were calibrated with.
+    #[error("the calibration of the bundle was not checked at {found}")]
+    Precision {
+        /// Precision of the run.
+        found: Precision,
+    },
     /// Patches are not mirrored along every axis.
     #[error("the bundle is calibrated with mirroring")]
     Mirroring,
@@ -102,6 +109,16 @@ impl Calibrated {
         Self::Yes(calibration.clone())
     }
 
+    /// The same for networks that compute with `precision`: below single, a calibration holds where it was checked.
+    pub(crate) fn at(self, precision: Precision) -> Self {
+        match (self, reduced(precision)) {
+            (Self::Yes(calibration), Some(reduced)) if !calibration.checked_at.contains(&reduced) => {
+                Self::No(Uncalibrated::Precision { found: precision })
+            }
+            (calibrated, _) => calibrated,
+        }
+    }
+
     /// What is expected of a case with this score, of the fold that was selected; the mean over the folds was never
     /// calibrated, and is to be reviewed.
     pub(crate) fn expect(&self, selected: Option<Fold>, score: Option<f64>) -> Option<Expectation> {
@@ -117,6 +134,14 @@ impl Calibrated {
             Self::Yes(calibration) => CalibrationFacts { promise: Some(calibration.promise), reason: None },
             Self::No(reason) => CalibrationFacts { promise: None, reason: Some(reason.to_string()) },
         }
+    }
+}
+
+/// The name of a precision in calibrations; `None` for single, which needs no check.
+pub(crate) fn reduced(precision: Precision) -> Option<ReducedPrecision> {
+    match precision {
+        Precision::F32 => None,
+        Precision::Bf16 => Some(ReducedPrecision::Bf16),
     }
 }
 
@@ -171,6 +196,17 @@ mod tests {
         check(|options| options.members = MemberChoice::Epochs(vec![9]), "all members");
         check(|options| options.rules.average = Average::Logits, "the mean of probabilities");
         check(|options| options.rules.select = Select::Mean, "the lowest uncertainty");
+    }
+
+    #[test]
+    fn below_single_precision_a_promise_holds_where_it_was_checked() {
+        let holds = |calibrated: Calibrated| matches!(calibrated, Calibrated::Yes(_));
+        assert!(holds(Calibrated::Yes(calibration()).at(Precision::F32)));
+        assert!(!holds(Calibrated::Yes(calibration()).at(Precision::Bf16)));
+        let checked = Calibration { checked_at: vec![ReducedPrecision::Bf16], ..calibration() };
+        assert!(holds(Calibrated::Yes(checked).at(Precision::Bf16)));
+        let before = Calibrated::No(Uncalibrated::Mirroring).at(Precision::Bf16);
+        assert!(matches!(before, Calibrated::No(Uncalibrated::Mirroring)));
     }
 
     #[test]

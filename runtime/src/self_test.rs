@@ -1,14 +1,21 @@
 //! The self-test: does this machine compute what training computed?
 //!
-//! The probe patch runs through every member, and the logits are compared with those of the trainer. The largest
-//! difference, as a fraction of the expected logits' range, must stay within what the bundle allows.
+//! The probe patch runs through every member, and the logits are compared with those of the trainer. In single precision
+//! the largest difference, as a fraction of the expected logits' range, must stay within what the bundle allows. Below,
+//! logits differ by more than that; there the labels they lead to must overlap as the bundle asks, which only a probe
+//! case with all its logits can tell.
 
 use bundle_format::MemberId;
+use ndarray::{Array4, Array5, Axis};
+use nnunet::evaluation::overlaps;
+use nnunet::restore::OutputHead;
+use nnunet::segmentation::segmentation;
 use nnunet::sliding_window::PatchNetwork as _;
 use serde::Serialize;
 
-use crate::engine::Target;
+use crate::engine::{Precision, Target};
 use crate::members::{MemberError, Networks};
+use crate::model::Model;
 use crate::network::NetworkError;
 use crate::probe::{Probe, ProbeError};
 
@@ -37,6 +44,9 @@ pub(crate) struct MemberTest {
     pub(crate) range: f64,
     /// Difference by range; `null` if the logits are not finite or do not vary.
     pub(crate) relative: Option<f64>,
+    /// Smallest Dice of a structure between expected and found labels, below single precision; `null` if it cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dice: Option<f64>,
     /// Whether it is allowed.
     pub(crate) passed: bool,
 }
@@ -60,7 +70,15 @@ pub(crate) fn run(networks: Networks<'_>, target: Target) -> Result<SelfTest, Se
         let stride = model.pipeline.probe_stride;
         let expected = probe.expected(member.id.as_str(), logits.len(), stride)?;
         let found = logits.iter().step_by(stride).copied();
-        tests.push(compare(member.id.clone(), found, &expected, allowed));
+        let test = compare(member.id.clone(), found, &expected, allowed);
+        tests.push(match target.precision {
+            Precision::F32 => test,
+            Precision::Bf16 => {
+                let needed = f64::from(networks.bundle.manifest().selftest.min_dice_milli) * 1e-3;
+                let dice = dice(&logits, expected, model);
+                MemberTest { dice, passed: dice.is_some_and(|dice| dice >= needed), ..test }
+            }
+        });
     }
     Ok(SelfTest { target, passed: tests.iter().all(|test| test.passed), allowed, members: tests })
 }
@@ -77,7 +95,20 @@ fn compare(member: MemberId, found: impl Iterator<Item = f32>, expected: &[f32],
     let range = f64::from(high) - f64::from(low);
     let relative = (range > 0.0).then(|| difference / range).filter(|relative| relative.is_finite());
     let passed = relative.is_some_and(|relative| relative <= allowed);
-    MemberTest { member, difference, range, relative, passed }
+    MemberTest { member, difference, range, relative, dice: None, passed }
+}
+
+/// The smallest Dice of a structure between the labels of `[1, output, z, y, x]` logits and the expected ones; `None` if
+/// not all logits are there, or nothing is segmented.
+fn dice(found: &Array5<f32>, expected: Vec<f32>, model: &Model) -> Option<f64> {
+    let found = found.index_axis(Axis(0), 0).to_owned();
+    let expected = Array4::from_shape_vec(found.raw_dim(), expected).ok()?;
+    let labels = [expected, found].map(|logits| match model.head {
+        OutputHead::Softmax => segmentation(&*logits, &model.labels),
+        OutputHead::Sigmoid => segmentation(&*logits.mapv(|logit| 1.0 / (1.0 + (-logit).exp())), &model.labels),
+    });
+    let overlaps = overlaps(&labels[0], &labels[1], &model.labels).ok()?;
+    overlaps.iter().filter_map(|overlap| overlap.dice).min_by(f64::total_cmp)
 }
 
 /// Why the self-test could not be made.

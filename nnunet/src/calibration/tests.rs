@@ -149,3 +149,45 @@ proptest! {
         prop_assert!((sum - expected).abs() < 1e-9);
     }
 }
+
+#[test]
+fn a_calibration_holds_below_single_precision_where_the_same_cases_come_out_alike() {
+    let single = drawn(&mut Mt19937::new(7), 200);
+    let fitted = Calibration::fit(&single, PROMISE).unwrap();
+    let check = |change: &dyn Fn(&mut Vec<ScoredCase>)| {
+        let (mut calibration, mut reduced) = (fitted.clone(), single.clone());
+        change(&mut reduced);
+        let checked = calibration.check_at(ReducedPrecision::Bf16, &single, &reduced);
+        assert_eq!(calibration.checked_at.is_empty(), checked.is_err());
+        checked
+    };
+    let dice = |change: fn(f64) -> f64| {
+        move |cases: &mut Vec<ScoredCase>| {
+            cases.iter_mut().for_each(|case| case.dice = case.dice.map(change));
+        }
+    };
+    assert_eq!(check(&|_| ()), Ok(()));
+    assert_eq!(check(&dice(|dice| (dice - 0.0009).max(0.0))), Ok(()));
+    assert!(matches!(check(&dice(|dice| (dice - 0.02).max(0.0))), Err(PrecisionError::Dice { .. })));
+    assert!(matches!(check(&|cases| drop(cases.pop())), Err(PrecisionError::Cases { single: 200, reduced: 199 })));
+    // The same Dice, but scores that say nothing: all alike, in the middle.
+    let same_score = |cases: &mut Vec<ScoredCase>| cases.iter_mut().for_each(|case| case.score = Some(0.5));
+    assert!(matches!(check(&same_score), Err(PrecisionError::Interval { .. })));
+    // All scores as of the surest case: all are accepted.
+    let all_sure = |cases: &mut Vec<ScoredCase>| cases.iter_mut().for_each(|case| case.score = Some(0.0));
+    assert!(check(&all_sure).is_err());
+}
+
+#[test]
+fn precisions_are_read_back_once_and_in_order() {
+    let mut calibration = Calibration::fit(&drawn(&mut Mt19937::new(7), 200), PROMISE).unwrap();
+    let without = serde_json::to_string(&calibration).unwrap();
+    assert!(!without.contains("checked_at"));
+    calibration.checked_at = vec![ReducedPrecision::Bf16];
+    let text = serde_json::to_string(&calibration).unwrap();
+    assert!(text.contains(r#""checked_at":["bf16"]"#));
+    assert_eq!(Calibration::parse(&text).unwrap(), calibration);
+    let twice = text.replace(r#"["bf16"]"#, r#"["bf16","bf16"]"#);
+    assert!(matches!(Calibration::parse(&twice), Err(CalibrationError::PrecisionTwice)));
+    assert!(Calibration::parse(&text.replace("bf16", "f8")).is_err());
+}

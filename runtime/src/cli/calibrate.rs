@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use fs_err as fs;
 use imaging::{atomic_file, file};
-use nnunet::calibration::{Calibration, Promise, ScoredCase};
+use nnunet::calibration::{Calibration, PrecisionError, Promise, ReducedPrecision, ScoredCase};
 use nnunet::dataset::{DatasetJson, LabelSet};
 use nnunet::evaluation::bootstrap::Estimate;
 use nnunet::evaluation::correlation::{Correlation, pearson, spearman};
@@ -17,6 +17,8 @@ use nnunet::uncertainty::UncertaintyMethod;
 use serde::Deserialize;
 
 use super::{Outcome, output};
+use crate::engine::Precision;
+use crate::expectation;
 
 /// Seeds the bootstrap, so that the same cases print the same interval.
 const SEED: u32 = 1;
@@ -26,13 +28,20 @@ const SEED: u32 = 1;
 #[command(after_help = "\
 Examples:
   unnunet calibrate --predictions predictions --reference labels --dataset-json dataset.json --output calibration.json
+  unnunet calibrate --predictions f32 --also bf16 --reference labels --dataset-json dataset.json --output calibration.json
 
 PREDICTIONS is a finished `unnunet predict`. Its cases must be ones that no member trained on, and resemble those to come.
-Half of them fit the curve, the other half the interval; the threshold of acceptance rests on all.")]
+Half of them fit the curve, the other half the interval; the threshold of acceptance rests on all.
+
+--also names a prediction of the same cases with `--precision bf16`. If the calibration holds there, too (mean Dice within 0.001,
+as many cases inside their intervals, no more accepted wrongly), it says so, and `predict --precision auto` may use it.")]
 pub(super) struct Args {
     /// Output folder of `unnunet predict`
     #[arg(long, value_name = "DIR")]
     predictions: PathBuf,
+    /// The same cases predicted below single precision, for which the calibration is checked
+    #[arg(long, value_name = "DIR")]
+    also: Option<PathBuf>,
     /// Folder of reference segmentations
     #[arg(long, value_name = "DIR")]
     reference: PathBuf,
@@ -56,10 +65,22 @@ pub(super) struct Args {
 /// What is read of `report.json`.
 #[derive(Deserialize)]
 struct Report {
+    bundle: ReportBundle,
+    device: ReportDevice,
     options: ReportOptions,
 }
 
 #[derive(Deserialize)]
+struct ReportBundle {
+    manifest_sha256: String,
+}
+
+#[derive(Deserialize)]
+struct ReportDevice {
+    precision: Precision,
+}
+
+#[derive(PartialEq, Deserialize)]
 struct ReportOptions {
     temperature: f32,
     uncertainty: Vec<UncertaintyMethod>,
@@ -74,18 +95,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let text = fs::read_to_string(&args.dataset_json)?;
     let parse = || DatasetJson::parse(&text).and_then(|dataset| Ok((dataset.structures()?, dataset.file_ending)));
     let (labels, ending) = parse().with_context(|| format!("cannot use `{}`", args.dataset_json.display()))?;
-    let report_path = args.predictions.join("report.json");
-    let report: Report = serde_json::from_str(&fs::read_to_string(&report_path)?)
-        .with_context(|| format!("cannot use `{}`", report_path.display()))?;
-    let Some(&method) = report.options.uncertainty.first() else {
-        bail!("`{}` names no uncertainty method", report_path.display());
-    };
-    let mut cases = Vec::new();
-    for (case, score) in scores(&args.predictions.join("scores.csv"), method)? {
-        let name = format!("{case}{ending}");
-        let dice = mean_dice(&args.reference.join(&name), &args.predictions.join(&name), &labels)?;
-        cases.push(ScoredCase { case, score, dice });
-    }
+    let report = Report::read(&args.predictions)?;
+    let method = report.method(&args.predictions)?;
+    let read = |predictions: &Path| read_cases(predictions, method, &args.reference, &labels, &ending);
+    let cases = read(&args.predictions)?;
     let promise = Promise {
         method,
         temperature: report.options.temperature,
@@ -93,10 +106,61 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
         minimum_dice: args.minimum_dice,
         risk: args.risk,
     };
-    let calibration = Calibration::fit(&cases, promise).context("cannot calibrate")?;
+    let mut calibration = Calibration::fit(&cases, promise).context("cannot calibrate")?;
+    let checked = args.also.as_ref().map(|also| check(&mut calibration, &report, &cases, also, &read)).transpose()?;
     atomic_file::write(&args.output, &serde_json::to_vec_pretty(&calibration)?)?;
     print(&calibration, &cases);
+    match checked {
+        None => {}
+        Some((precision, Ok(()))) => output::line(format_args!("{precision:<11}the calibration holds")),
+        Some((precision, Err(reason))) => output::line(format_args!("{precision:<11}the calibration does not hold: {reason}")),
+    }
     Ok(Outcome::Done)
+}
+
+impl Report {
+    fn read(predictions: &Path) -> anyhow::Result<Self> {
+        let path = predictions.join("report.json");
+        serde_json::from_str(&fs::read_to_string(&path)?).with_context(|| format!("cannot use `{}`", path.display()))
+    }
+
+    fn method(&self, predictions: &Path) -> anyhow::Result<UncertaintyMethod> {
+        let first = self.options.uncertainty.first().copied();
+        first.with_context(|| format!("`{}` names no uncertainty method", predictions.join("report.json").display()))
+    }
+}
+
+fn read_cases(
+    predictions: &Path,
+    method: UncertaintyMethod,
+    reference: &Path,
+    labels: &LabelSet,
+    ending: &str,
+) -> anyhow::Result<Vec<ScoredCase>> {
+    let scored = |(case, score): (String, Option<f64>)| {
+        let name = format!("{case}{ending}");
+        let dice = mean_dice(&reference.join(&name), &predictions.join(&name), labels)?;
+        Ok(ScoredCase { case, score, dice })
+    };
+    scores(&predictions.join("scores.csv"), method)?.into_iter().map(scored).collect()
+}
+
+/// Holds the calibration against the same cases below single precision.
+fn check(
+    calibration: &mut Calibration,
+    report: &Report,
+    cases: &[ScoredCase],
+    also: &Path,
+    read: &dyn Fn(&Path) -> anyhow::Result<Vec<ScoredCase>>,
+) -> anyhow::Result<(ReducedPrecision, Result<(), PrecisionError>)> {
+    let other = Report::read(also)?;
+    let path = also.display();
+    ensure!(expectation::reduced(report.device.precision).is_none(), "`--predictions` was not made in single precision");
+    let precision = expectation::reduced(other.device.precision);
+    let precision = precision.with_context(|| format!("`{path}` was made in single precision"))?;
+    ensure!(other.bundle.manifest_sha256 == report.bundle.manifest_sha256, "`{path}` was made with another bundle");
+    ensure!(other.options == report.options, "`{path}` was made with another method or temperature");
+    Ok((precision, calibration.check_at(precision, cases, &read(also)?)))
 }
 
 /// Case → score by `method`, of the cases that are done.

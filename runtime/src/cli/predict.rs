@@ -52,13 +52,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let cases = list_cases(args, &model)?;
     let folds = model.folds(&args.folds(), &args.members)?;
     let options = options(args, &model, &folds);
-    let predictor = predictor(args, &model, &folds, &options)?;
+    let mut predictor = predictor(args, &model, &folds, &options)?;
     predictor.check_members().context("a fold cannot be measured as asked for")?;
     let engine = engine.map_or_else(|| args.engine.engine(), Ok)?;
     host::check(&bundle, &engine).context("this machine cannot run the bundle")?;
     let before = memory::resident().context("cannot measure the memory of a session")?;
     let networks = Networks { engine: &engine, bundle: &bundle, model: &model };
-    let choice = choice::choose(networks, args.device.provider(), args.precision.into())?;
+    let choice = choice::choose(networks, args.device.provider(), args.precision())?;
+    predictor.calibrated = predictor.calibrated.at(choice.target.precision);
     let facts = RunFacts::new(&bundle, &engine, choice, options, &predictor);
     let outputs =
         Outputs { predictor: &predictor, facts: &facts, key: key(args, &facts, &predictor)?, folder: &args.output };

@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use nnunet::fold::Fold;
 use nnunet::uncertainty::UncertaintyMethod;
 
-use crate::cli::engine_args::{Device, EngineArgs, PrecisionArg};
+use crate::cli::engine_args::{Device, EngineArgs};
 use crate::cli::source::SourceArgs;
+use crate::engine::Precision;
 use crate::member_choice::MemberChoice;
 use crate::memory::limit::MemoryLimit;
 use crate::predict::rules::{Average, Rules, Segmentation, Select};
@@ -89,7 +90,7 @@ pub(in crate::cli) struct Args {
     pub(super) device: Device,
     /// What networks compute with
     #[arg(long, value_enum, default_value = "f32")]
-    pub(super) precision: PrecisionArg,
+    precision: PrecisionArg,
     #[command(flatten)]
     pub(super) engine: EngineArgs,
     /// Cases that are read at a time, and cases that are scored and written at a time, while the networks run
@@ -110,6 +111,17 @@ pub(in crate::cli) struct Args {
     /// Print a JSON object per case
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// What networks compute with, as asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionArg {
+    /// What is fastest here; below 32 bits only if the bundle's calibration was checked there and the self-test passes
+    Auto,
+    /// 32-bit floats, as in training
+    F32,
+    /// 16-bit brain floats (OpenVINO only): several times faster on some processors, slightly different labels
+    Bf16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -138,6 +150,15 @@ impl Args {
     /// How predictions become a segmentation.
     pub(super) fn rules(&self) -> Rules {
         Rules { segmentation: self.segmentation, select: self.select, average: self.average }
+    }
+
+    /// The precision asked for; `None` for the fastest that is permitted.
+    pub(super) fn precision(&self) -> Option<Precision> {
+        match self.precision {
+            PrecisionArg::Auto => None,
+            PrecisionArg::F32 => Some(Precision::F32),
+            PrecisionArg::Bf16 => Some(Precision::Bf16),
+        }
     }
 
     /// Whether patches are mirrored.
