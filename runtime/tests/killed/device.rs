@@ -82,7 +82,8 @@ impl Device {
         let store = DeviceStore::at(&self.path("before/store"));
         let moment = Moment { now: Timestamp::from_unix(1_790_000_000).unwrap(), trust_version: Some(0) };
         let mut locked = store.lock(moment).unwrap();
-        let verify = verify_with(&self.keys());
+        let keys = self.keys();
+        let verify = verify_with(&keys);
         let digest = locked.install(&bundle, &verify).unwrap();
         if place == Place::Proven {
             let activation = Activation { downgrade: Downgrade::Allow, runs_to_commit: None };
