@@ -134,7 +134,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         write("a_0000.nii.gz", "image");
-        NAMES.iter().for_each(|name| write(name, name));
+        for name in NAMES {
+            write(name, name);
+        }
         let inputs = inputs(&[folder.path().join("a_0000.nii.gz")]).unwrap();
         let trace = json!({
             "format": FORMAT, "case": "a", "key": key.of_case(&inputs), "inputs": inputs,

@@ -60,6 +60,9 @@ impl Batch<'_> {
                 if let Err(error) = run {
                     fail_all(&mut chunk, error);
                 }
+                if chunk.iter().all(|case| case.has_failed) {
+                    break;
+                }
             }
         }
     }

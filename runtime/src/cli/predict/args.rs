@@ -49,6 +49,7 @@ at a time, and fewer networks stay loaded, where that keeps it. Results are the 
 A calibrated bundle says what to expect of every case: `dice`, `interval`, and whether to `accept` or `review` it, as long
 as scores are made as they were calibrated: by the same method, temperature and members, with mirroring and a step of 0.5,
 and segmentations by the defaults. Else `expectation` is null, and the reason is said.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) source: SourceArgs,
