@@ -113,7 +113,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     match checked {
         None => {}
         Some((precision, Ok(()))) => output::line(format_args!("{precision:<11}the calibration holds")),
-        Some((precision, Err(reason))) => output::line(format_args!("{precision:<11}the calibration does not hold: {reason}")),
+        Some((precision, Err(reason))) => {
+            output::line(format_args!("{precision:<11}the calibration does not hold: {reason}"))
+        }
     }
     Ok(Outcome::Done)
 }
@@ -155,7 +157,10 @@ fn check(
 ) -> anyhow::Result<(ReducedPrecision, Result<(), PrecisionError>)> {
     let other = Report::read(also)?;
     let path = also.display();
-    ensure!(expectation::reduced(report.device.precision).is_none(), "`--predictions` was not made in single precision");
+    ensure!(
+        expectation::reduced(report.device.precision).is_none(),
+        "`--predictions` was not made in single precision"
+    );
     let precision = expectation::reduced(other.device.precision);
     let precision = precision.with_context(|| format!("`{path}` was made in single precision"))?;
     ensure!(other.bundle.manifest_sha256 == report.bundle.manifest_sha256, "`{path}` was made with another bundle");
