@@ -103,7 +103,9 @@ fn next_version() -> Vec<Entry> {
     let mut draft = draft(3);
     draft.version = "1.0.1".parse().unwrap();
     let mut files = files(3);
-    files.iter_mut().for_each(|(_, _, content)| content.push(b'!'));
+    for (_, _, content) in &mut files {
+        content.push(b'!');
+    }
     builder(draft, files).write(&other.bundle()).unwrap();
     sign(&other.bundle(), &key(1), &other.bundle()).unwrap();
     entries(&other.bytes())
@@ -113,7 +115,9 @@ fn check(attacks: &[Attack], at_least: usize) {
     let device = Device::new();
     let before = device.everything();
     assert!(attacks.len() >= at_least, "only {} attacks", attacks.len());
-    attacks.iter().for_each(|attack| device.refuse(attack, &before));
+    for attack in attacks {
+        device.refuse(attack, &before);
+    }
 }
 
 #[test]

@@ -7,9 +7,12 @@ use crate::forge::{Attack, Entry, encode, entry};
 /// Signature and manifest come before the files.
 const FIRST_FILE: usize = 2;
 
+/// A way to lie with the entries of a bundle.
+type Way = fn(&[Entry]) -> Vec<Attack>;
+
 /// Every forgery of `ours`; `theirs` are the entries of another bundle by the same key.
 pub(crate) fn all(ours: &[Entry], theirs: &[Entry]) -> Vec<Attack> {
-    let ways: [fn(&[Entry]) -> Vec<Attack>; 7] = [added, removed, renamed, exchanged, reordered, repeated, nested];
+    let ways: [Way; 7] = [added, removed, renamed, exchanged, reordered, repeated, nested];
     ways.iter().flat_map(|way| way(ours)).chain(mixed(ours, theirs)).collect()
 }
 
@@ -36,7 +39,7 @@ pub(crate) fn added(ours: &[Entry]) -> Vec<Attack> {
         attack(format!("`{text}` added"), ours, "E412", |entries| entries.push(entry(text, *b"x"))),
         attack(format!("`{text}` added in front"), ours, "E205", |entries| entries.insert(0, entry(text, *b"x"))),
         attack("a signature of nothing added".into(), ours, "E303", |entries| {
-            entries.insert(0, entry(signature, *b"{}"))
+            entries.insert(0, entry(signature, *b"{}"));
         }),
     ];
     sorted.into_iter().chain(among_signatures).collect()
@@ -62,7 +65,7 @@ pub(crate) fn renamed(ours: &[Entry]) -> Vec<Attack> {
         })
     };
     let signature = attack("the signature renamed".into(), ours, "E309", |entries| {
-        entries[0].name = "signatures/0123456789abcdef.sig".to_owned();
+        "signatures/0123456789abcdef.sig".clone_into(&mut entries[0].name);
     });
     (FIRST_FILE..ours.len()).map(rename).chain([signature]).collect()
 }

@@ -37,11 +37,11 @@ impl Device {
     pub(crate) fn with_trust(self) -> Self {
         let trust = self.path("office");
         let keygen = ["bundle", "keygen", "--no-passphrase", "--private-key"];
-        self.office(&keygen, &[&self.path("root.pem"), Path::new("--public-key"), &self.path("root.pub")]);
+        office(&keygen, &[&self.path("root.pem"), Path::new("--public-key"), &self.path("root.pub")]);
         let root = [Path::new("--root-key"), &self.path("root.pem"), Path::new("--trust"), &trust];
         let mut documents = Vec::new();
         for words in [&["init"][..], &["set", "--floor", "test/a=1"], &["set", "--floor", "test/a=2"]] {
-            self.office(&[&["bundle", "trust"], words].concat(), &root);
+            office(&[&["bundle", "trust"], words].concat(), &root);
             documents.push(fs::read(trust.join("trust.dsse.json")).unwrap());
         }
         fs::write(self.path("first.json"), &documents[0]).unwrap();
@@ -49,12 +49,6 @@ impl Device {
         let first = bundle_format::read_trust_file(&self.path("first.json")).unwrap().verify().unwrap();
         TrustFolder::create(&self.path("before/trust"), &first).unwrap();
         self
-    }
-
-    fn office(&self, words: &[&str], paths: &[&Path]) {
-        let mut command = unnunet(words);
-        let output = command.args(paths).env("SOURCE_DATE_EPOCH", NOW).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
     }
 
     /// A signed bundle of two networks that are noise: it installs, and does not pass its self-test.
@@ -145,6 +139,12 @@ impl Device {
 pub(crate) enum Place {
     Installed,
     Proven,
+}
+
+/// Runs a command of those who make trust documents.
+fn office(words: &[&str], paths: &[&Path]) {
+    let output = unnunet(words).args(paths).env("SOURCE_DATE_EPOCH", NOW).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// `unnunet <words>`.

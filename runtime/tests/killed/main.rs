@@ -4,6 +4,7 @@
 //! Where `strace` is missing or may not trace, the tests say so on stderr.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::print_stderr, reason = "whoever runs these tests learns what they did")]
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
