@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// The data set's `dataset.json`, which names classes and regions; classes have numbers without it
     #[arg(long, value_name = "FILE")]
     dataset_json: Option<PathBuf>,
-    /// How uncertainty is measured
+    /// How uncertainty is measured: class-entropy, total-entropy, mutual-information, t-test, pairwise-dice
     #[arg(long, value_name = "METHOD,…", value_delimiter = ',', default_value = "class-entropy")]
     uncertainty: Vec<UncertaintyMethod>,
     /// Whose numbers the scores are
