@@ -44,7 +44,9 @@ fn run(command: &mut Command, status: i32) -> Output {
 /// Asserts that the command cannot run and says so in these words.
 fn check_refused(command: &mut Command, words: &[&str]) {
     let stderr = String::from_utf8(run(command, COULD_NOT_RUN).stderr).unwrap();
-    words.iter().for_each(|word| assert!(stderr.contains(word), "{command:?} does not name `{word}`\n{stderr}"));
+    for word in words {
+        assert!(stderr.contains(word), "{command:?} does not name `{word}`\n{stderr}");
+    }
 }
 
 /// Rows of a table, as column → field.
@@ -114,9 +116,9 @@ fn the_number_of_jobs_and_the_order_of_members_change_nothing_but_rounding() {
     let all = rows(&run(score(&golden("volume")).args(["--uncertainty", ALL]), 0).stdout);
     let mut reversed = Command::new(env!("CARGO_BIN_EXE_unnunet"));
     reversed.args(["score", "--jobs", "1", "--uncertainty", ALL, "--probabilities"]);
-    (0..4).rev().for_each(|member| {
+    for member in (0..4).rev() {
         reversed.arg(golden("volume").join(format!("checkpoint_{member:02}")));
-    });
+    }
     for (a, b) in all.iter().zip(rows(&run(&mut reversed, 0).stdout)) {
         a.iter().filter(|(column, _)| column.starts_with("score")).for_each(|(column, a)| {
             check_equal(column, &b[column], a);
@@ -180,7 +182,9 @@ impl Desk {
         let done = run(command.arg("--output").arg(&output).arg("--json"), SOME_FAILED);
         let stderr = String::from_utf8(done.stderr).unwrap();
         assert!(stderr.starts_with("error: case `a` failed\n"), "{stderr}");
-        words.iter().for_each(|word| assert!(stderr.contains(word), "no `{word}` in\n{stderr}"));
+        for word in words {
+            assert!(stderr.contains(word), "no `{word}` in\n{stderr}");
+        }
         let rows = rows(&fs::read(&output).unwrap());
         let status: Vec<_> = rows.iter().map(|row| (row["case"].as_str(), row["status"].as_str())).collect();
         assert_eq!(status, [("a", "failed"), ("b", "done")]);
@@ -256,7 +260,9 @@ fn what_cannot_be_scored_at_all_is_refused_before_anything_is_written() {
 fn volumes_and_more_classes_have_no_unnunet_scores() {
     let desk = Desk::new();
     let thirds = [0.5, 0.25, 0.25, 0.5, 0.25, 0.25];
-    ["0", "1"].into_iter().for_each(|member| desk.write(member, "a", &thirds, 3));
+    for member in ["0", "1"] {
+        desk.write(member, "a", &thirds, 3);
+    }
     let mut command = score(&desk.probabilities());
     let stderr = run(command.args(["--scores", "unnunet"]), SOME_FAILED).stderr;
     assert!(String::from_utf8(stderr).unwrap().contains("two classes in one slice, found shape [3, 1, 1, 2]"));

@@ -45,6 +45,10 @@ impl Default for Limits {
 /// # Errors
 ///
 /// [`ForeignNpzError`] naming the file and what is wrong with it.
+///
+/// # Panics
+///
+/// Never: as many values are read as the shape has.
 pub fn read_foreign(path: &Path, limits: Limits) -> Result<Array4<f32>, ForeignNpzError> {
     let refuse = |source| ForeignNpzError::Read { path: path.to_owned(), source };
     let failed = |source: io::Error| refuse(source.into());

@@ -122,12 +122,15 @@ fn distance(sum: f64, n: f64, p: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "values that are exact in binary")]
 mod tests {
     use super::*;
 
     fn moments(members: &[f32]) -> Moments {
         let mut moments = Moments::new(1, Variances::Keep);
-        members.iter().for_each(|&p| moments.add(&[p]));
+        for &p in members {
+            moments.add(&[p]);
+        }
         moments
     }
 

@@ -121,7 +121,9 @@ mod tests {
 
     fn scores(maps: &[&[u8]], labels: &LabelSet) -> Scores {
         let mut members = LabelMaps::default();
-        maps.iter().for_each(|map| members.add(map.to_vec()));
+        for map in maps {
+            members.add(map.to_vec());
+        }
         members.scores(labels)
     }
 
@@ -138,7 +140,7 @@ mod tests {
         let found = [scores.structures[0].unwrap(), scores.structures[1].unwrap()];
         assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-15), "{found:?}");
         assert_eq!(scores.structures[2], None);
-        assert!((scores.whole.unwrap() - (expected[0] + expected[1]) / 2.0).abs() < 1e-15);
+        assert!((scores.whole.unwrap() - f64::midpoint(expected[0], expected[1])).abs() < 1e-15);
     }
 
     #[test]
@@ -169,9 +171,9 @@ mod tests {
                 let mut dice = Vec::new();
                 for (i, a) in maps.iter().enumerate() {
                     for b in &maps[i + 1..] {
-                        let count = |map: &[u8]| map.iter().filter(|l| **l == label).count();
+                        let count = |map: &[u8]| map.iter().map(|l| u32::from(*l == label)).sum::<u32>();
                         let shared = a.iter().zip(b).filter(|(a, b)| **a == label && **b == label).count();
-                        dice.push(2.0 * shared as f64 / (count(a) + count(b)) as f64);
+                        dice.push(2.0 * shared as f64 / f64::from(count(a) + count(b)));
                     }
                 }
                 let expected = 1.0 - dice.iter().sum::<f64>() / dice.len() as f64;

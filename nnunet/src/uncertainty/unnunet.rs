@@ -74,6 +74,10 @@ impl UnnunetEnsemble {
     /// # Errors
     ///
     /// [`UnnunetError::Method`] if UnnUNet has no such method, [`UnnunetError::TooFew`] for a t-test of one member.
+    ///
+    /// # Panics
+    ///
+    /// Never: sums are there for every voxel.
     pub fn measure(&self, method: UncertaintyMethod) -> Result<Measure, UnnunetError> {
         method.check_members(self.moments.n())?;
         let [n_voxels, n] = [self.background.len(), self.moments.n()];

@@ -1,7 +1,7 @@
 //! `unnunet score`: uncertainty of cases whose probabilities another program has written.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context as _, ensure};
@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// The data set's `dataset.json`, which names classes and regions; classes have numbers without it
     #[arg(long, value_name = "FILE")]
     dataset_json: Option<PathBuf>,
-    /// How uncertainty is measured
+    /// How uncertainty is measured: class-entropy, total-entropy, mutual-information, t-test, pairwise-dice
     #[arg(long, value_name = "METHOD,…", value_delimiter = ',', default_value = "class-entropy")]
     uncertainty: Vec<UncertaintyMethod>,
     /// Whose numbers the scores are
@@ -125,7 +125,7 @@ fn scorer(args: &Args) -> anyhow::Result<Scorer> {
             methods.push(method);
         }
     }
-    let labels = args.dataset_json.as_ref().map(labels).transpose()?;
+    let labels = args.dataset_json.as_deref().map(labels).transpose()?;
     let numbers = match args.scores {
         NumbersArg::Design => Numbers::Design,
         NumbersArg::Unnunet => Numbers::Unnunet,
@@ -145,7 +145,7 @@ fn scorer(args: &Args) -> anyhow::Result<Scorer> {
     Ok(Scorer { numbers, methods, labels, slicing_axis, maps: args.save_maps.clone() })
 }
 
-fn labels(path: &PathBuf) -> anyhow::Result<LabelSet> {
+fn labels(path: &Path) -> anyhow::Result<LabelSet> {
     let text = fs::read_to_string(path)?;
     let parsed = DatasetJson::parse(&text).and_then(|dataset| dataset.structures());
     parsed.with_context(|| format!("cannot use `{}`", path.display()))

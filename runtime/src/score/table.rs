@@ -86,16 +86,13 @@ pub(crate) fn csv(cases: &[CaseResult]) -> Result<Vec<u8>, csv::Error> {
     let of_structures = structures.iter().map(|name| format!("score[{name}]"));
     writer.write_record(fixed.chain(of_structures).chain(["status".to_owned()]))?;
     for CaseResult { case, outcome } in cases {
-        match outcome {
-            Ok(scored) => {
-                for of_method in &scored.scores {
-                    writer.write_record(line(case, scored, of_method, &structures))?;
-                }
-            }
-            Err(_) => {
-                let empty = std::iter::repeat_n("", 3 + structures.len());
-                writer.write_record([case.as_str()].into_iter().chain(empty).chain(["failed"]))?;
-            }
+        let Ok(scored) = outcome else {
+            let empty = std::iter::repeat_n("", 3 + structures.len());
+            writer.write_record([case.as_str()].into_iter().chain(empty).chain(["failed"]))?;
+            continue;
+        };
+        for of_method in &scored.scores {
+            writer.write_record(line(case, scored, of_method, &structures))?;
         }
     }
     writer.into_inner().map_err(|error| csv::Error::from(io::Error::other(error.to_string())))

@@ -85,7 +85,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         "\n| data | `scores.py` | ours, design | ours, unnunet | times as fast | peak, `scores.py` | peak, ours | largest relative difference |",
     );
     console::say("|---|---|---|---|---|---|---|---|");
-    lines.iter().for_each(|line| console::say(line));
+    for line in lines {
+        console::say(&line);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -195,8 +197,8 @@ fn difference(found: &Scores, expected: &Scores) -> Result<f64> {
     for (at, found) in found {
         let expected = expected.get(at).with_context(|| format!("the reference has no {at:?}"))?;
         let relative = match (found, expected) {
-            (Some(found), Some(expected)) if found == expected => 0.0,
-            (Some(found), Some(expected)) => (found - expected).abs() / expected.abs(),
+            // Equal zeros have no relative difference.
+            (Some(found), Some(expected)) => (found - expected).abs() / expected.abs().max(f64::MIN_POSITIVE),
             (None, None) => 0.0,
             _ => f64::INFINITY,
         };
@@ -206,6 +208,7 @@ fn difference(found: &Scores, expected: &Scores) -> Result<f64> {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "values that are exact in binary")]
 mod tests {
     use super::*;
 

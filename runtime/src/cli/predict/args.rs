@@ -27,7 +27,7 @@ Examples:
 
 INPUT holds one file per channel, `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, … OUTPUT receives
   <case>.nii.gz              segmentation of the fold that is least uncertain, after the bundle's postprocessing
-  <case>_uncertainty.nii.gz  its uncertainty map, in bits
+  <case>_uncertainty.nii.gz  its uncertainty map, in bits or p-values; pairwise-dice has none
   <case>.json                what ran: bundle, members, provider, times, scores of every fold; expected Dice, decision
   scores.csv                 a line per case and method: selected fold, its score, every fold's, that of their mean
   report.json                the whole run
@@ -74,7 +74,8 @@ pub(in crate::cli) struct Args {
     /// What is averaged for a segmentation; uncertainty is always that of probabilities
     #[arg(long, value_enum, default_value_t)]
     average: Average,
-    /// How uncertainty is measured; the first selects the fold
+    /// How uncertainty is measured, the first selects the fold: class-entropy, total-entropy, mutual-information, t-test,
+    /// pairwise-dice
     #[arg(long, value_name = "METHOD,…", value_delimiter = ',', default_value = "class-entropy")]
     uncertainty: Vec<UncertaintyMethod>,
     /// Whether predictions are averaged over mirrored patches, along the axes that training mirrored
