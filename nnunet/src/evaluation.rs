@@ -5,6 +5,8 @@
 
 pub mod bootstrap;
 pub mod correlation;
+pub mod proportion;
+pub mod regression;
 pub mod reliability;
 pub mod summary;
 pub mod surface;

@@ -7,6 +7,7 @@ mod engine_args;
 mod evaluate;
 pub(crate) mod output;
 mod predict;
+mod report;
 mod self_test;
 mod source;
 mod trial;
@@ -32,6 +33,7 @@ Examples:
   unnunet bundle verify hearts.unb --public-key vendor.pub
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions
   unnunet evaluate --reference labels --prediction predictions --dataset-json dataset.json
+  unnunet report --output predictions --images images --reference labels
 
 Exit status:
   0   done
@@ -48,6 +50,7 @@ enum Command {
     Devices(devices::Args),
     Evaluate(evaluate::Args),
     Predict(Box<predict::Args>),
+    Report(report::Args),
     SelfTest(self_test::Args),
 }
 
@@ -83,6 +86,7 @@ impl Cli {
             Command::Devices(args) => devices::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Report(args) => report::run(&args),
             Command::SelfTest(args) => self_test::run(&args),
         }
     }

@@ -13,6 +13,7 @@ mod ort_library;
 mod predict;
 mod probe;
 mod progress;
+mod report;
 mod self_test;
 
 use std::process::ExitCode;

@@ -32,17 +32,41 @@ impl Estimate {
         random: &mut Mt19937,
     ) -> Option<Self> {
         let value = statistic(pairs)?;
-        let n = pairs.len();
-        let mut sample = pairs.to_vec();
-        let mut resample = || {
-            for pair in &mut sample {
-                *pair = pairs[random.index_up_to(n - 1)];
-            }
-            statistic(&sample)
-        };
-        let values: Vec<f64> =
-            if n < MIN_PAIRS { Vec::new() } else { (0..N_RESAMPLES).filter_map(|_| resample()).collect() };
-        let [low, high] = PERCENTILES.map(|q| percentile(&values, q));
-        Some(Self { value, interval: low.zip(high).map(|(low, high)| [low, high]), n })
+        let values = resampled(pairs, statistic, random);
+        Some(Self { value, interval: interval(&values), n: pairs.len() })
     }
+}
+
+/// Lower and upper end of the pointwise 95 % interval of a `curve` of pairs, given at the same places for any pairs;
+/// `None` below ten pairs.
+pub fn band(
+    pairs: &[(f64, f64)],
+    curve: impl Fn(&[(f64, f64)]) -> Option<Vec<f64>>,
+    random: &mut Mt19937,
+) -> Option<Vec<[f64; 2]>> {
+    let curves = resampled(pairs, curve, random);
+    let n_places = curves.iter().map(Vec::len).min()?;
+    let at = |place: usize| interval(&curves.iter().map(|curve| curve[place]).collect::<Vec<_>>());
+    (0..n_places).map(at).collect()
+}
+
+/// `statistic` of samples of the pairs, where it is defined; none of fewer than ten pairs.
+fn resampled<T>(pairs: &[(f64, f64)], statistic: impl Fn(&[(f64, f64)]) -> Option<T>, random: &mut Mt19937) -> Vec<T> {
+    let n = pairs.len();
+    if n < MIN_PAIRS {
+        return Vec::new();
+    }
+    let mut sample = pairs.to_vec();
+    let mut resample = || {
+        for pair in &mut sample {
+            *pair = pairs[random.index_up_to(n - 1)];
+        }
+        statistic(&sample)
+    };
+    (0..N_RESAMPLES).filter_map(|_| resample()).collect()
+}
+
+fn interval(values: &[f64]) -> Option<[f64; 2]> {
+    let [low, high] = PERCENTILES.map(|q| percentile(values, q));
+    low.zip(high).map(|(low, high)| [low, high])
 }
