@@ -13,11 +13,12 @@ const N_BARS: u32 = 20;
 
 /// Dice over score, a dot per case, with the line of regression and its band.
 pub(super) fn dice_over_score(cases: &[Case], statistics: &ScoreStatistics, scores: &Scale) -> String {
+    let pairs = pairs(cases);
     let mut chart = Chart::new(
         Axis { label: "score (bits per contour voxel)", scale: scores.clone() },
-        Axis { label: "Dice", scale: Scale::UNIT },
+        Axis { label: "Dice", scale: dice_scale(pairs.iter().map(|(_, dice)| *dice)) },
     );
-    let mut description = format!("Dice over score of {} cases", pairs(cases).len());
+    let mut description = format!("Dice over score of {} cases", pairs.len());
     if let Some(regression) = &statistics.regression {
         if let Some(band) = &regression.band {
             let places: Vec<_> = statistics.places.iter().copied().zip(band.iter().copied()).collect();
@@ -25,11 +26,8 @@ pub(super) fn dice_over_score(cases: &[Case], statistics: &ScoreStatistics, scor
         }
         let line: Vec<_> = statistics.places.iter().map(|&x| (x, regression.line.at(x))).collect();
         chart.line(&line, "line");
-        description += &format!(
-            "; the line falls from {} at a rate of {:.4} per bit",
-            number(Some(regression.line.intercept)),
-            -regression.line.slope
-        );
+        let (slope, intercept) = (regression.line.slope, regression.line.intercept);
+        description += &format!("; by least squares, Dice is {intercept:.4} + {slope:.4} times the score");
     }
     for case in cases {
         if let Some(place) = case.score.zip(case.dice()) {
@@ -64,9 +62,7 @@ pub(super) fn risk_coverage(statistics: &ScoreStatistics) -> String {
 
 /// Dice over expected Dice, with the mean of every bin and its interval.
 pub(super) fn reliability(statistics: &ExpectationStatistics) -> String {
-    let lowest = statistics.pairs.iter().map(|(expected, dice)| expected.min(*dice)).fold(1.0, f64::min);
-    // The part of the square in which cases lie.
-    let scale = if lowest < 0.6 { Scale::UNIT } else { Scale::of([lowest, 1.0]) };
+    let scale = dice_scale(statistics.pairs.iter().map(|(expected, dice)| expected.min(*dice)));
     let mut chart = Chart::new(Axis { label: "expected Dice", scale: scale.clone() }, Axis { label: "Dice", scale });
     chart.line(&[(0.0, 0.0), (1.0, 1.0)], "guide");
     for &place in &statistics.pairs {
@@ -113,6 +109,11 @@ pub(super) fn scores(cases: &[Case], scores: &Scale) -> String {
     }
     let n_scored = cases.iter().filter(|case| case.score.is_some()).count();
     chart.finish(&format!("Histogram of the scores of {n_scored} cases"))
+}
+
+/// The part of [0, 1] in which Dice lies, up to 1.
+fn dice_scale(values: impl Iterator<Item = f64>) -> Scale {
+    Scale::of(values.chain([1.0]))
 }
 
 fn edge(bar: u32) -> f64 {

@@ -44,12 +44,16 @@ fn is_invisible(char: char) -> bool {
 
 /// A number with four digits behind the point, or a dash.
 pub(super) fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
+    value.map_or_else(|| "–".to_owned(), digits)
 }
 
 /// `0.81 to 0.93`, or a dash.
 pub(super) fn interval(ends: Option<[f64; 2]>) -> String {
-    ends.map_or_else(|| "–".to_owned(), |[low, high]| format!("{low:.4} to {high:.4}"))
+    ends.map_or_else(|| "–".to_owned(), |[low, high]| format!("{} to {}", digits(low), digits(high)))
+}
+
+fn digits(value: f64) -> String {
+    format!("{value:.4}").replace('-', "−")
 }
 
 /// Seconds with a unit that suits them.
@@ -87,6 +91,12 @@ mod tests {
         let cut = text(&"ä".repeat(9999)).to_string();
         assert_eq!(cut.chars().count(), MAX_CHARS + 1);
         assert!(cut.ends_with('…'));
+    }
+
+    #[test]
+    fn what_is_undefined_is_a_dash_and_less_than_nothing_has_a_minus() {
+        assert_eq!([number(None), number(Some(-0.95))], ["–", "−0.9500"]);
+        assert_eq!([interval(None), interval(Some([-1.0, 0.5]))], ["–", "−1.0000 to 0.5000"]);
     }
 
     #[test]

@@ -92,13 +92,13 @@ mod tests {
 
     #[test]
     fn a_slice_knows_its_place_and_its_share() {
-        let geometry = Geometry::axis_aligned([3, 1, 2], Spacing::new([4.0, 1.0, 1.0]).unwrap(), Dimensionality::Three);
-        let voxels = arr3(&[[[0_u8, 0]], [[0, 1]], [[0, 0]]]);
-        let map = arr3(&[[[0.25, 0.0]], [[0.5, 0.25]], [[0.0, 0.0]]]);
+        let geometry = Geometry::axis_aligned([3, 2, 2], Spacing::new([4.0, 1.0, 1.0]).unwrap(), Dimensionality::Three);
+        let voxels = Array3::zeros((3, 2, 2));
+        let map = arr3(&[[[0.25, 0.0]; 2], [[0.5, 0.25], [0.5, 0.25]], [[0.0, 0.0]; 2]]);
         let volumes = Volumes { segmentation: Volume { voxels, geometry }, map, reference: None, image: None };
         let [slice] = &volumes.most_uncertain_slices(1)[..] else { panic!("one slice was asked for") };
         assert_eq!((slice.axis, slice.index, slice.n_slices, slice.share), ('z', 1, 3, Some(0.75)));
-        assert_eq!(slice.map, ndarray::arr2(&[[0.25, 0.5]]), "the patient's right is at the left");
+        assert_eq!(slice.map, ndarray::arr2(&[[0.25, 0.5]; 2]), "the patient's right is at the left");
         assert_eq!(volumes.most_uncertain_slices(9).len(), 3);
     }
 }

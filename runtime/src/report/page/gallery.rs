@@ -76,9 +76,9 @@ fn folds(case: &Case) -> String {
     if of_first.len() < 3 {
         return String::new();
     }
-    let word = |fold: Option<nnunet::fold::Fold>| fold.map_or("mean".to_owned(), |fold| fold.0.to_string());
+    let word = |fold: Option<nnunet::fold::Fold>| fold.map_or("mean".to_owned(), |fold| format!("fold {}", fold.0));
     let scores: Vec<_> = of_first.iter().map(|score| format!("{} {}", word(score.fold), number(score.score))).collect();
-    format!("; by fold: {}", scores.join(", "))
+    format!(" ({})", scores.join(", "))
 }
 
 /// The pictures of one slice: the image, if there is one, and the uncertainty.

@@ -112,7 +112,7 @@ fn row(name: &str, estimate: Option<Estimate>, by: &str, reading: &str) -> Strin
     let ends = estimate.and_then(|estimate| estimate.interval);
     let by = if ends.is_some() { by } else { "–" };
     format!(
-        r#"<tr><th scope="row">{name}</th><td class="number">{}</td><td class="number">{}</td><td class="number">{n}</td><td>{by}</td><td>{reading}</td></tr>"#,
+        r#"<tr><th scope="row">{name}</th><td class="number">{}</td><td class="number">{}</td><td class="number">{n}</td><td>{by}</td><td class="reading">{reading}</td></tr>"#,
         number(estimate.map(|estimate| estimate.value)),
         interval(ends)
     )
