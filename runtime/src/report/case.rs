@@ -137,7 +137,7 @@ impl Case {
         }
         let files = self.files();
         let Some(files) = self.keep(files) else { return };
-        let segmentation = file::read_labels(&sources.folder.join(&files.segmentation)).map_err(|error| chain(&error));
+        let segmentation = read_labels(&sources.folder.join(&files.segmentation)).map_err(|error| chain(&error));
         let Some(segmentation) = self.keep(segmentation) else { return };
         let reference =
             sources.reference.and_then(|folder| self.reference(&folder.join(&files.segmentation), &segmentation));
@@ -175,7 +175,7 @@ impl Case {
             return None;
         }
         let read = || -> Result<_, LookError> {
-            let reference = file::read_labels(path)?;
+            let reference = read_labels(path)?;
             same_grid(segmentation, &reference.geometry, path)?;
             Ok(reference.voxels)
         };
@@ -212,7 +212,18 @@ enum Channels {
     Mean,
 }
 
+fn read_labels(path: &Path) -> Result<Volume<u8>, LookError> {
+    is_file(path)?;
+    Ok(file::read_labels(path)?)
+}
+
+/// A pipe would be waited for.
+fn is_file(path: &Path) -> Result<(), LookError> {
+    if path.is_file() { Ok(()) } else { Err(LookError::NoFile { path: path.to_owned() }) }
+}
+
 fn first_channel(path: &Path, segmentation: &Volume<u8>, channels: Channels) -> Result<Array3<f32>, LookError> {
+    is_file(path)?;
     let image = file::read_image(&[path])?;
     match channels {
         Channels::One if image.n_channels() != 1 => {
@@ -284,6 +295,9 @@ enum LookError {
         #[from]
         source: FileError,
     },
+    /// Nothing, or a folder, or a pipe.
+    #[error("`{}` is no file", path.display())]
+    NoFile { path: PathBuf },
     /// It lies elsewhere.
     #[error("`{}` is not on the grid of the segmentation", path.display())]
     Grid { path: PathBuf, source: GridMismatch },

@@ -215,6 +215,10 @@ impl Trace {
 
 fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T, FolderError> {
     let read = || {
+        // A pipe would be waited for.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other(format!("`{}` is no file", path.display())));
+        }
         let mut text = Vec::new();
         fs::File::open(path)?.take(limit + 1).read_to_end(&mut text)?;
         Ok(text)

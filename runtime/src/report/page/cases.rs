@@ -10,6 +10,8 @@ use super::{anchor, badge};
 
 /// Structures that get a column of their own.
 const MAX_STRUCTURES: usize = 6;
+/// Remarks of a case that are shown.
+const MAX_REMARKS: usize = 20;
 
 /// The section.
 pub(super) fn section(report: &Report<'_>) -> String {
@@ -139,6 +141,3 @@ fn remarks_cell(case: &Case) -> String {
     }
     format!(r#"<td data-value="{:03}"><ul>{}</ul></td>"#, MAX_REMARKS - all.len(), all.concat())
 }
-
-/// Remarks of a case that are shown.
-const MAX_REMARKS: usize = 20;
