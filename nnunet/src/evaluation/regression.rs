@@ -81,7 +81,7 @@ mod tests {
         // Means (1, 2); sums of products 2·1 + 0 + … = 3, of squares 2.
         let line = Line::through(&[(0.0, 1.0), (1.0, 1.0), (2.0, 4.0)]).unwrap();
         assert_eq!(line, Line { slope: 1.5, intercept: 0.5 });
-        assert_eq!(line.at(2.0), 3.5);
+        assert!((line.at(2.0) - 3.5).abs() < 1e-12);
     }
 
     #[test]

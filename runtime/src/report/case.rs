@@ -246,12 +246,11 @@ fn agreement(
     labels: Option<&LabelSet>,
 ) -> Result<Agreement, ShapeMismatch> {
     let found;
-    let labels = match labels {
-        Some(labels) => labels,
-        None => {
-            found = labels_of(reference, segmentation);
-            &found
-        }
+    let labels = if let Some(labels) = labels {
+        labels
+    } else {
+        found = labels_of(reference, segmentation);
+        &found
     };
     let overlaps = overlaps(reference, segmentation, labels)?;
     let names = labels.structures.iter().map(|structure| structure.name.clone());

@@ -18,7 +18,7 @@ pub(super) fn dice_over_score(cases: &[Case], statistics: &ScoreStatistics, scor
         Axis { label: "score (bits per contour voxel)", scale: scores.clone() },
         Axis { label: "Dice", scale: dice_scale(pairs.iter().map(|(_, dice)| *dice)) },
     );
-    let mut description = format!("Dice over score of {} cases", pairs.len());
+    let mut formula = String::new();
     if let Some(regression) = &statistics.regression {
         if let Some(band) = &regression.band {
             let places: Vec<_> = statistics.places.iter().copied().zip(band.iter().copied()).collect();
@@ -27,7 +27,7 @@ pub(super) fn dice_over_score(cases: &[Case], statistics: &ScoreStatistics, scor
         let line: Vec<_> = statistics.places.iter().map(|&x| (x, regression.line.at(x))).collect();
         chart.line(&line, "line");
         let (slope, intercept) = (regression.line.slope, regression.line.intercept);
-        description += &format!("; by least squares, Dice is {intercept:.4} + {slope:.4} times the score");
+        formula = format!("; by least squares, Dice is {intercept:.4} + {slope:.4} times the score");
     }
     for case in cases {
         if let Some(place) = case.score.zip(case.dice()) {
@@ -35,7 +35,7 @@ pub(super) fn dice_over_score(cases: &[Case], statistics: &ScoreStatistics, scor
             chart.dot(place, class(case.state()), &tip);
         }
     }
-    chart.finish(&description)
+    chart.finish(&format!("Dice over score of {} cases{formula}", pairs.len()))
 }
 
 /// Mean risk of the cases that are kept when the least certain are left out.

@@ -105,10 +105,11 @@ impl Towards {
 /// Rows and columns of square pixels, as large as the finer voxel side unless that were too many.
 fn square_pixels(extents: [usize; 2], spacings: [f64; 2]) -> [usize; 2] {
     let finest = spacings[0].min(spacings[1]);
-    let n_pixels = [0, 1].map(|axis| extents[axis] as f64 * (spacings[axis] / finest));
+    // A header may say anything; the ratio of its sides need not be finite.
+    let n_pixels = [0, 1].map(|axis| extents[axis] as f64 * (spacings[axis] / finest).min(1e9));
     let thinned = (n_pixels[0].max(n_pixels[1]) / MAX_SIDE).max(1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to `MAX_SIDE`")]
-    n_pixels.map(|n| (n / thinned).round().max(1.0).min(MAX_SIDE) as usize)
+    n_pixels.map(|n| (n / thinned).round().clamp(1.0, MAX_SIDE) as usize)
 }
 
 #[cfg(test)]

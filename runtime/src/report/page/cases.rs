@@ -5,6 +5,7 @@
 
 use super::super::Report;
 use super::super::case::{Agreement, Case};
+use super::super::folder::Trace;
 use super::super::markup::{duration, number, text};
 use super::{anchor, badge};
 
@@ -92,7 +93,7 @@ impl Columns {
         }
         cells.push(fold_cell(case));
         cells.push(number_cell(case.trace.as_ref().and_then(|trace| trace.disagreement)));
-        cells.push(match case.trace.as_ref().map(|trace| trace.total_seconds()) {
+        cells.push(match case.trace.as_ref().map(Trace::total_seconds) {
             Some(seconds) => format!(r#"<td class="number" data-value="{seconds}">{}</td>"#, duration(seconds)),
             None => number_cell(None),
         });

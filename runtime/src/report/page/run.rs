@@ -26,8 +26,7 @@ pub(super) fn section(report: &Report<'_>) -> String {
 fn facts(run: &RunReport) -> Vec<(&'static str, String)> {
     let list = |values: Vec<String>| if values.is_empty() { "none".to_owned() } else { values.join(", ") };
     let methods = run.options.uncertainty.iter().map(ToString::to_string).collect();
-    let mirrored =
-        run.options.mirrored_axes.iter().filter_map(|&axis| ["z", "y", "x"].get(axis)).map(ToString::to_string);
+    let mirrored = run.options.mirrored_axes.iter().map(|axis| format!("axis {axis}"));
     let kept = run.postprocessing.iter().map(|labels| {
         format!("largest component of {}", labels.iter().map(u8::to_string).collect::<Vec<_>>().join(" + "))
     });

@@ -34,7 +34,7 @@ fn figures(report: &Report<'_>, statistics: &Statistics) -> Vec<String> {
     let mut figures = vec![
         figure(
             "Score against Dice",
-            "A dot is a case; the line is of least squares, its band the 95 % interval of the line. A useful score falls steeply.",
+            "A dot is a case; the line is of least squares, its band the 95 % interval of the line. Colors are those of the decisions. A useful score falls steeply.",
             &diagrams::dice_over_score(cases, &statistics.score, &report.scores),
         ),
         figure(
@@ -92,7 +92,7 @@ fn table(report: &Report<'_>, statistics: &Statistics) -> String {
                 "Wrongly accepted",
                 expectation.wrongly_accepted,
                 "Clopper–Pearson",
-                &format!("share of the cases with a Dice below {minimum_dice} that were accepted; at most {risk} was promised"),
+                &format!("share of all cases that were accepted with a Dice below {minimum_dice}; at most {risk} was promised"),
             ),
         ]);
     }
