@@ -11,6 +11,9 @@ use std::process::Command;
 /// Names under which Chromium is installed.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
+/// Width and height of a window of which no picture is taken.
+const WINDOW: [u32; 2] = [1400, 1200];
+
 /// A browser that was found.
 #[derive(Debug, Clone)]
 pub struct Browser {
@@ -38,13 +41,13 @@ impl Browser {
         Some(Self { program })
     }
 
-    /// Opens a file `width` pixels wide.
+    /// Opens a file.
     ///
     /// # Panics
     ///
     /// When the browser cannot be started or fails.
-    pub fn open(&self, page: &Path, width: u32) -> Rendered {
-        let (dom, log) = self.run(page, [width, 1200], &["--dump-dom".into(), "--enable-logging=stderr".into()]);
+    pub fn open(&self, page: &Path) -> Rendered {
+        let (dom, log) = self.run(page, WINDOW, &["--dump-dom".into(), "--enable-logging=stderr".into()]);
         let console = log.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
         Rendered { dom, console }
     }

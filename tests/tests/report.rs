@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -20,7 +21,7 @@ const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\"><script>doc
 
 /// Says what the browser made of a page: a script that a test adds to a copy of it.
 const PROBE: &str = r#"
-<pre id="facts"></pre><script>
+<script>
 addEventListener("load", () => {
   const head = [...document.querySelectorAll("table.sortable thead th")].find((th) => th.textContent === "Dice");
   const column = () => [...document.querySelectorAll("table.sortable tbody tr")].map((tr) => tr.cells[head.cellIndex].dataset.value);
@@ -32,7 +33,8 @@ addEventListener("load", () => {
   const images = [...document.images].map((img) => [img.naturalWidth, img.naturalHeight, img.getBoundingClientRect().width]);
   const outlines = [...document.querySelectorAll(".panel path")].map((path) => path.getTotalLength());
   const overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  document.getElementById("facts").textContent = JSON.stringify({ orders, images, outlines, overflow, title: document.title });
+  const width = innerWidth;
+  parent.postMessage(JSON.stringify({ orders, images, outlines, overflow, width, title: document.title }), "*");
 });
 </script>"#;
 
@@ -79,10 +81,10 @@ impl Run {
         let path = |suffix: &str| self.folder.join(format!("{case}{suffix}.nii.gz"));
         nifti::write_labels(&path(""), &Volume { voxels: labels, geometry: reference.geometry.clone() }).unwrap();
         nifti::write_map(&path("_uncertainty"), &Volume { voxels: map, geometry: reference.geometry }).unwrap();
-        self.write_trace(&case, trace(&case, f64::from(index) / 10.0));
+        self.write_trace(&case, &trace(&case, f64::from(index) / 10.0));
     }
 
-    fn write_trace(&self, case: &str, trace: Value) {
+    fn write_trace(&self, case: &str, trace: &Value) {
         fs::write(self.folder.join(format!("{case}.json")), trace.to_string()).unwrap();
     }
 
@@ -154,15 +156,15 @@ fn hostile(folder: &Path) -> Run {
     }
     let mut trace = trace(&hostile, 5.0);
     trace["warnings"] = json!([HOSTILE, "<script>document.title='owned'</script>"]);
-    run.write_trace(&hostile, trace);
+    run.write_trace(&hostile, &trace);
     fs::write(run.folder.join("balls_002.json"), "{\"format\": 1, \"case\": 7").unwrap();
     fs::write(run.folder.join("balls_003.nii.gz"), b"\x1f\x8bno image").unwrap();
     let mut infinite = self::trace(&name(4), 1.0);
     infinite["scores"][1]["score"] = json!(1e300);
-    run.write_trace(&name(4), infinite);
+    run.write_trace(&name(4), &infinite);
     let mut foreign = self::trace(&name(5), 1.0);
     foreign["bundle"]["manifest_sha256"] = json!("cd34");
-    run.write_trace(&name(5), foreign);
+    run.write_trace(&name(5), &foreign);
     let mut cases: Vec<_> = (0..14).map(|index| json!({"case": name(index), "status": "done"})).collect();
     cases.push(json!({"case": hostile, "status": "done"}));
     cases.push(json!({"case": name(6), "status": "done"}));
@@ -193,7 +195,9 @@ fn check_markup(page: &str) {
 fn browser() -> Option<Browser> {
     let browser = Browser::find();
     if browser.is_none() {
-        eprintln!("NOT LOOKED AT IN A BROWSER: no chromium on the PATH, and UNNUNET_CHROMIUM is not set");
+        // Past what captures the output of a test that passes.
+        let line = "NOT LOOKED AT IN A BROWSER: no chromium on the PATH, and UNNUNET_CHROMIUM is not set";
+        let _ = writeln!(io::stderr(), "{line}");
     }
     browser
 }
@@ -203,9 +207,14 @@ fn probe(browser: &Browser, run: &Run, width: u32) -> Value {
     let page = run.page();
     let policy = page.split("<meta http-equiv").nth(1).unwrap().split('>').next().unwrap();
     let copy = page.replace(&format!("<meta http-equiv{policy}>"), "").replace("</body>", &format!("{PROBE}</body>"));
-    let path = run.folder.join("probe.html");
-    fs::write(&path, copy).unwrap();
-    let Rendered { dom, console } = browser.open(&path, width);
+    fs::write(run.folder.join("probe.html"), copy).unwrap();
+    // No window is as narrow as a phone, but a frame may be.
+    let frame = format!(
+        r#"<body><pre id="facts"></pre><script>addEventListener("message", (m) => {{ facts.textContent = m.data; }});</script><iframe src="probe.html" width="{width}" height="900" frameborder="0"></iframe>"#
+    );
+    let path = run.folder.join("frame.html");
+    fs::write(&path, frame).unwrap();
+    let Rendered { dom, console } = browser.open(&path);
     assert_eq!(console, Vec::<String>::new());
     let facts = dom.split("<pre id=\"facts\">").nth(1).unwrap().split("</pre>").next().unwrap();
     let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&amp;", "&")];
@@ -287,7 +296,7 @@ fn a_browser_shows_pictures_and_sorts_cases_and_runs_nothing_else() {
     outcome(&mut run.full_report());
     check_markup(&run.page());
     let Some(browser) = browser() else { return };
-    let rendered = browser.open(&run.folder.join("report.html"), 1280);
+    let rendered = browser.open(&run.folder.join("report.html"));
     assert_eq!(rendered.console, Vec::<String>::new(), "the policy lets the page through and nothing is amiss");
     assert!(rendered.dom.contains("<button type=\"button\">"), "the policy lets the page's own script run");
 
@@ -317,8 +326,9 @@ fn a_page_fits_a_desk_and_a_hand() {
     succeed(&mut run.full_report());
     check_markup(&run.page());
     let Some(browser) = browser() else { return };
-    for width in [1280, 500] {
-        assert_eq!(probe(&browser, &run, width)["overflow"], 0, "nothing sticks out of {width} pixels");
+    for width in [1280, 380] {
+        let facts = probe(&browser, &run, width);
+        assert_eq!([&facts["width"], &facts["overflow"]], [width, 0], "nothing sticks out");
     }
     let picture = folder.path().join("page.png");
     browser.picture(&run.folder.join("report.html"), [1280, 4000], &picture);
@@ -330,6 +340,20 @@ fn a_page_fits_a_desk_and_a_hand() {
     // The colors of the outlines, which nothing else on the page has.
     assert!(has([18.0, 214.0, 255.0]) > 500, "outlines of segmentations are seen");
     assert!(has([255.0; 3]) > 10_000 && has([29.0, 33.0, 37.0]) > 500, "paper and ink");
+}
+
+#[test]
+fn a_run_in_which_every_case_failed_is_a_report_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run::write(folder.path());
+    run.write_report(&[json!({"case": "a", "status": "failed", "error": ["the image cannot be read"]})]);
+    succeed(&mut run.full_report());
+    let page = run.page();
+    check_markup(&page);
+    assert!(page.contains("the image cannot be read") && !page.contains("<figure id="));
+    run.write_report(&[]);
+    succeed(&mut run.full_report());
+    check_markup(&run.page());
 }
 
 #[test]

@@ -34,7 +34,15 @@ pub fn spearman(pairs: &[(f64, f64)]) -> Option<Correlation> {
     Some(Correlation { coefficient, interval: interval(coefficient, pairs.len(), 1.06), n: pairs.len() })
 }
 
+/// Whether no two values differ. The sum of their squared distances from the mean does not tell: a mean is rounded.
+pub(super) fn is_constant(mut values: impl Iterator<Item = f64>) -> bool {
+    values.next().is_none_or(|first| values.all(|value| value.total_cmp(&first).is_eq()))
+}
+
 fn coefficient(pairs: &[(f64, f64)]) -> Option<f64> {
+    if is_constant(pairs.iter().map(|pair| pair.0)) || is_constant(pairs.iter().map(|pair| pair.1)) {
+        return None;
+    }
     let n = pairs.len() as f64;
     let (sum_x, sum_y) = pairs.iter().fold((0.0, 0.0), |(sx, sy), (x, y)| (sx + x, sy + y));
     let (mean_x, mean_y) = (sum_x / n, sum_y / n);
@@ -107,6 +115,8 @@ mod tests {
         assert_eq!(pearson(&[(1.0, 2.0), (1.0, 3.0)]), None);
         assert_eq!(spearman(&[(1.0, 2.0)]), None);
         assert_eq!(pearson(&[]), None);
+        // The mean of three times 0.1 is not 0.1.
+        assert_eq!(pearson(&[(0.1, 0.5), (0.1, 0.6), (0.1, 0.9)]), None);
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 //! same everywhere. The band is pointwise, of the line and not of a new case.
 
 use super::bootstrap::{Estimate, band};
+use super::correlation::is_constant;
 use crate::mt19937::Mt19937;
 
 /// `y = slope · x + intercept`.
@@ -19,6 +20,9 @@ pub struct Line {
 impl Line {
     /// The line of least squares through pairs (x, y); `None` below two pairs or if x is constant.
     pub fn through(pairs: &[(f64, f64)]) -> Option<Self> {
+        if is_constant(pairs.iter().map(|pair| pair.0)) {
+            return None;
+        }
         let n = pairs.len() as f64;
         let (sum_x, sum_y) = pairs.iter().fold((0.0, 0.0), |(sx, sy), (x, y)| (sx + x, sy + y));
         let (mean_x, mean_y) = (sum_x / n, sum_y / n);
@@ -87,6 +91,11 @@ mod tests {
     #[test]
     fn a_constant_score_has_no_line() {
         assert_eq!(Line::through(&[(1.0, 0.0), (1.0, 1.0)]), None);
+        assert_eq!(
+            Line::through(&[(0.1, 0.5), (0.1, 0.6), (0.1, 0.9)]),
+            None,
+            "the mean of three times 0.1 is not 0.1"
+        );
         assert_eq!(Line::through(&[(1.0, 0.0)]), None);
         assert_eq!(Line::through(&[]), None);
     }

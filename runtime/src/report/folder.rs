@@ -304,3 +304,149 @@ pub(crate) enum FolderError {
         limit: u64,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use imaging::atomic_file;
+    use nnunet::calibration::Expectation;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::choice::Choice;
+    use crate::engine::{Precision, Provider, Target};
+    use crate::expectation;
+    use crate::predict::report::{CaseOutcome, DoneCase, Outcome, Report};
+    use crate::predict::trace::{self, RunFacts, Seconds};
+
+    const CASE: &str = "heart_007";
+
+    fn facts() -> RunFacts {
+        let method = UncertaintyMethod::ClassEntropy;
+        let promise = Promise { method, temperature: 1.25, level: 0.9, minimum_dice: 0.7, risk: 0.05 };
+        RunFacts {
+            bundle: trace::BundleFacts {
+                id: "site/hearts".to_owned(),
+                version: "1.0.0".to_owned(),
+                manifest_sha256: "ab".to_owned(),
+                signers: vec!["cd".to_owned()],
+            },
+            program: trace::ProgramFacts {
+                unnunet: "0.1.0",
+                onnxruntime: "1.24".to_owned(),
+                onnxruntime_library: String::new(),
+            },
+            device: Choice {
+                target: Target { provider: Provider::Cpu, precision: Precision::F32 },
+                threads: 2,
+                measured: Vec::new(),
+            },
+            options: trace::OptionFacts {
+                step: 0.5,
+                mirrored_axes: vec![1, 2],
+                temperature: 1.25,
+                uncertainty: vec![method, UncertaintyMethod::TotalEntropy],
+            },
+            calibration: expectation::CalibrationFacts { promise: Some(promise), reason: None },
+            postprocessing: vec![vec![1, 2]],
+        }
+    }
+
+    fn done() -> DoneCase {
+        let score = |fold, method, score| trace::FoldScores { fold, method, score, structures: IndexMap::new() };
+        DoneCase {
+            selected_fold: Some(Fold(3)),
+            score: Some(1.5),
+            disagreement: Some(0.25),
+            expectation: Some(Expectation { dice: Some(0.8), interval: Some([0.7, 0.9]), decision: Decision::Accept }),
+            seconds: Seconds { network: 2.0, write: 0.5, ..Seconds::default() },
+            warnings: vec!["unsure".to_owned()],
+            scores: vec![
+                score(Some(Fold(3)), UncertaintyMethod::TotalEntropy, Some(9.0)),
+                score(Some(Fold(3)), UncertaintyMethod::ClassEntropy, Some(1.5)),
+                score(None, UncertaintyMethod::ClassEntropy, None),
+            ],
+        }
+    }
+
+    /// What `unnunet predict` writes of one case, into `folder`; `change` is made to the trace.
+    fn write(folder: &Path, change: impl FnOnce(&mut Value)) {
+        let (facts, done) = (facts(), done());
+        let trace = trace::Trace {
+            format: FORMAT,
+            case: CASE,
+            inputs: vec![Input { file: format!("{CASE}_0000.nii.gz") }],
+            run: &facts,
+            members: vec!["fold_3/checkpoint_9".to_owned()],
+            selected_fold: done.selected_fold,
+            disagreement: done.disagreement,
+            expectation: done.expectation,
+            scores: done.scores.clone(),
+            seconds: done.seconds,
+            warnings: done.warnings.clone(),
+            spacing: None,
+        };
+        let mut trace = serde_json::to_value(&trace).unwrap();
+        change(&mut trace);
+        let failed = Outcome::Failed { error: vec!["no".to_owned()] };
+        let cases = [(CASE, Outcome::Done(done)), ("lost", failed)];
+        let report = Report {
+            format: FORMAT,
+            run: &facts,
+            members: vec!["fold_3/checkpoint_9".to_owned()],
+            n_done: 1,
+            n_failed: 1,
+            n_accepted: Some(1),
+            n_to_review: Some(0),
+            stage_seconds: Seconds { network: 2.0, ..Seconds::default() },
+            wall_seconds: 3.0,
+            cases: &cases.map(|(case, outcome)| CaseOutcome { case: case.to_owned(), outcome }),
+        };
+        atomic_file::write(&folder.join(format!("{CASE}.json")), trace.to_string().as_bytes()).unwrap();
+        atomic_file::write(&folder.join("report.json"), &serde_json::to_vec(&report).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_predict_writes_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), |_| ());
+        let run = RunReport::read(folder.path()).unwrap();
+        assert_eq!((run.device.provider.as_str(), run.device.precision.as_str()), ("cpu", "f32"));
+        assert_eq!((run.stage_seconds["network"], run.wall_seconds), (2.0, 3.0));
+        assert_eq!(run.cases.iter().map(|case| case.status).collect::<Vec<_>>(), [Status::Done, Status::Failed]);
+        assert_eq!(run.cases[1].error, ["no"]);
+        let trace = Trace::read(folder.path(), &CaseId::new(CASE).unwrap(), &run).unwrap();
+        assert_eq!(run.method().and_then(|method| trace.score(method)), Some(1.5));
+        assert_eq!(trace.first_channel(), Some(("heart_007_0000.nii.gz", ".nii.gz")));
+        assert_eq!((trace.total_seconds(), trace.expectation.and_then(|found| found.dice)), (2.5, Some(0.8)));
+    }
+
+    fn refuse(change: impl FnOnce(&mut Value), words: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), change);
+        let run = RunReport::read(folder.path()).unwrap();
+        let error = Trace::read(folder.path(), &CaseId::new(CASE).unwrap(), &run).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+
+    #[test]
+    fn a_trace_that_cannot_be_of_the_case_is_refused() {
+        refuse(|trace| trace["format"] = json!(9), "has format 9, expected 1");
+        refuse(|trace| trace["case"] = json!("other"), "is of case `other`");
+        refuse(|trace| trace["bundle"]["manifest_sha256"] = json!("cd"), "is of another bundle");
+        refuse(|trace| trace["scores"][0]["score"] = json!(-1.0), "is -1, expected 0 to 1000000000");
+        refuse(|trace| trace["expectation"]["interval"][1] = json!(1.5), "`expectation`");
+        refuse(|trace| trace["seconds"]["network"] = json!(1e12), "`seconds.network`");
+        refuse(|trace| trace["scores"] = json!({}), "is malformed");
+    }
+
+    #[test]
+    fn a_channel_that_leads_elsewhere_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["../x_0000.nii.gz", "heart_007_0000.exe", "heart_007_00.nii.gz", "heart_007_00é0.nii.gz", ""] {
+            write(folder.path(), |trace| trace["inputs"] = json!([{ "file": name }]));
+            let run = RunReport::read(folder.path()).unwrap();
+            let trace = Trace::read(folder.path(), &CaseId::new(CASE).unwrap(), &run).unwrap();
+            assert_eq!(trace.first_channel(), None, "{name}");
+        }
+    }
+}

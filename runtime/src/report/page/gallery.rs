@@ -90,13 +90,14 @@ fn panels(case: &Case, slice: &Slice, most: f64) -> Result<String, EncodingError
     } else {
         "the only slice".to_owned()
     };
+    let sides = slice.sides.map_or(String::new(), |[top, left]| format!(", {top} at the top and {left} at the left"));
     let case = text(&case.name);
     let mut panels = Vec::new();
     if let Some(image) = &slice.image {
-        let alt = format!("Image of {case}, {place}, {}", outlines.words);
+        let alt = format!("Image of {case}, {place}{sides}, {}", outlines.words);
         panels.push(outlines.panel(&gray(image)?, &alt, slice));
     }
-    let alt = format!("Uncertainty of {case}, {place}, {}", outlines.words);
+    let alt = format!("Uncertainty of {case}, {place}{sides}, {}", outlines.words);
     panels.push(outlines.panel(&heat(&slice.map, most)?, &alt, slice));
     let share = slice
         .share
@@ -146,7 +147,7 @@ impl Outlines {
     fn panel(&self, uri: &str, alt: &str, slice: &Slice) -> String {
         let (height, width) = slice.segmentation.dim();
         let sides = slice.sides.map_or(String::new(), |[top, left]| {
-            format!(r#"<span class="side top">{top}</span><span class="side left">{left}</span>"#)
+            format!(r#"<span class="side top" aria-hidden="true">{top}</span><span class="side left" aria-hidden="true">{left}</span>"#)
         });
         format!(
             r#"<div class="panel"><img src="{uri}" width="{width}" height="{height}" alt="{alt}">{}{sides}</div>"#,
