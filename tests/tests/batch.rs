@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -185,7 +186,8 @@ fn try_run(command: &mut Command, forbidden: &str) -> Option<()> {
     let output = command.output().ok();
     let stderr = output.as_ref().map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
     if stderr.as_ref().is_none_or(|stderr| stderr.contains(forbidden)) {
-        eprintln!("not tested: cannot run {:?}: {}", command.get_program(), stderr.unwrap_or_default());
+        let (program, stderr) = (command.get_program().display(), stderr.unwrap_or_default());
+        let _ = writeln!(io::stderr(), "not tested: cannot run `{program}`: {stderr}");
         return None;
     }
     assert!(output?.status.success(), "{}", stderr.unwrap_or_default());
