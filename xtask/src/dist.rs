@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: `unnunet` and the libraries it needs as one archive, and the proof that it needs nothing else.
 //!
 //! The archive is unpacked anywhere and runs: no installer, no package of the system beyond the C and C++ runtime that
-//! every Debian and Ubuntu has. The same sources, libraries and compiler give the same bytes.
+//! every Debian and Ubuntu has. The same program and libraries give the same bytes.
 
 mod archive;
 mod build;

@@ -13,8 +13,8 @@ use super::folder;
 use crate::console;
 use crate::workspace;
 
-/// What a search path may not hold: every name that starts so.
-const PYTHONS: [&str; 4] = ["python", "pypy", "pip", "conda"];
+/// What a search path may not hold: every name that starts so, also those of programs that would find a Python.
+const PYTHONS: [&str; 3] = ["py", "pip", "conda"];
 /// Where libtorch is not. Set rather than removed, as `.cargo/config.toml` would bring it back.
 const NO_LIBTORCH: &str = "/nonexistent/libtorch";
 
@@ -33,6 +33,8 @@ pub(super) fn program() -> Result<PathBuf> {
     console::say(&format!("$ {line}    # without Python and libtorch"));
     command.env("PATH", &tools).env("LIBTORCH", NO_LIBTORCH).env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
     command.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags());
+    // Compiling in pieces would give other bytes.
+    command.env_remove("CARGO_INCREMENTAL");
     let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
     ensure!(status.success(), "`{line}` ended with {status}");
     Ok(target.join("release/unnunet"))
@@ -78,7 +80,9 @@ mod tests {
     fn the_search_path_of_a_build_has_everything_but_python() {
         let work = tempfile::tempdir().unwrap();
         let (first, second) = (work.path().join("first"), work.path().join("second"));
-        for (folder, names) in [(&first, &["cc", "python3"][..]), (&second, &["cc", "ld", "pip3.11", "python"][..])] {
+        for (folder, names) in
+            [(&first, &["cc", "python3"][..]), (&second, &["cc", "ld", "pip3.11", "pyenv", "python"][..])]
+        {
             fs::create_dir_all(folder).unwrap();
             for name in names {
                 fs::write(folder.join(name), "").unwrap();
