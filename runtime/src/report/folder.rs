@@ -307,6 +307,7 @@ pub(crate) enum FolderError {
 
 #[cfg(test)]
 mod tests {
+    use bundle_format::Digest;
     use imaging::atomic_file;
     use nnunet::calibration::Expectation;
     use serde_json::{Value, json};
@@ -315,10 +316,15 @@ mod tests {
     use crate::choice::Choice;
     use crate::engine::{Precision, Provider, Target};
     use crate::expectation;
-    use crate::predict::report::{CaseOutcome, DoneCase, Outcome, Report};
+    use crate::member_choice::MemberChoice;
+    use crate::memory::{Loaded, Schedule};
+    use crate::predict::report::{CaseOutcome, DoneCase, MemoryFacts, Outcome, Report};
+    use crate::predict::rules::Rules;
     use crate::predict::trace::{self, RunFacts, Seconds};
+    use crate::resume::FileDigest;
 
     const CASE: &str = "heart_007";
+    const SCHEDULE: Schedule = Schedule { sessions: Loaded::All, chunk: 1, jobs: 1 };
 
     fn facts() -> RunFacts {
         let method = UncertaintyMethod::ClassEntropy;
@@ -345,6 +351,8 @@ mod tests {
                 mirrored_axes: vec![1, 2],
                 temperature: 1.25,
                 uncertainty: vec![method, UncertaintyMethod::TotalEntropy],
+                rules: Rules::default(),
+                members: MemberChoice::All,
             },
             calibration: expectation::CalibrationFacts { promise: Some(promise), reason: None },
             postprocessing: vec![vec![1, 2]],
@@ -374,7 +382,9 @@ mod tests {
         let trace = trace::Trace {
             format: FORMAT,
             case: CASE,
-            inputs: vec![Input { file: format!("{CASE}_0000.nii.gz") }],
+            key: Digest::of(b"key"),
+            inputs: vec![FileDigest { file: format!("{CASE}_0000.nii.gz"), sha256: Digest::of(b"image") }],
+            outputs: Vec::new(),
             run: &facts,
             members: vec!["fold_3/checkpoint_9".to_owned()],
             selected_fold: done.selected_fold,
@@ -399,6 +409,7 @@ mod tests {
             n_to_review: Some(0),
             stage_seconds: Seconds { network: 2.0, ..Seconds::default() },
             wall_seconds: 3.0,
+            memory: MemoryFacts { limit_bytes: None, predicted_bytes: 2, peak_bytes: 1, schedule: SCHEDULE },
             cases: &cases.map(|(case, outcome)| CaseOutcome { case: case.to_owned(), outcome }),
         };
         atomic_file::write(&folder.join(format!("{CASE}.json")), trace.to_string().as_bytes()).unwrap();
@@ -430,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_trace_that_cannot_be_of_the_case_is_refused() {
-        refuse(|trace| trace["format"] = json!(9), "has format 9, expected 1");
+        refuse(|trace| trace["format"] = json!(9), "has format 9, expected 2");
         refuse(|trace| trace["case"] = json!("other"), "is of case `other`");
         refuse(|trace| trace["bundle"]["manifest_sha256"] = json!("cd"), "is of another bundle");
         refuse(|trace| trace["scores"][0]["score"] = json!(-1.0), "is -1, expected 0 to 1000000000");

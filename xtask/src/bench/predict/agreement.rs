@@ -9,6 +9,7 @@ use serde::Serialize;
 
 /// Labels of all cases, compared voxel by voxel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "counts are called so")]
 pub(super) struct Agreement {
     pub(super) n_cases: usize,
     pub(super) n_voxels: usize,
