@@ -25,7 +25,7 @@ pub enum ReducedPrecision {
 
 impl fmt::Display for ReducedPrecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Bf16 => "bf16",
         })
     }

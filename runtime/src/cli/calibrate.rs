@@ -110,12 +110,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let checked = args.also.as_ref().map(|also| check(&mut calibration, &report, &cases, also, &read)).transpose()?;
     atomic_file::write(&args.output, &serde_json::to_vec_pretty(&calibration)?)?;
     print(&calibration, &cases);
-    match checked {
-        None => {}
-        Some((precision, Ok(()))) => output::line(format_args!("{precision:<11}the calibration holds")),
-        Some((precision, Err(reason))) => {
-            output::line(format_args!("{precision:<11}the calibration does not hold: {reason}"))
-        }
+    if let Some((precision, checked)) = checked {
+        let verdict = checked.map_or_else(
+            |reason| format!("the calibration does not hold: {reason}"),
+            |()| "the calibration holds".to_owned(),
+        );
+        output::line(format_args!("{precision:<11}{verdict}"));
     }
     Ok(Outcome::Done)
 }

@@ -90,12 +90,11 @@ impl<'a> Running<'a> {
         if votes && self.predictor.rules.average == Average::Probabilities {
             Vote::add(&mut self.current.vote, &probabilities);
         }
-        match &mut self.current.ensemble {
-            Some(ensemble) => ensemble.add(&probabilities),
-            None => {
-                let Predictor { methods, model, .. } = self.predictor;
-                self.current.ensemble = Some(Ensemble::measured_by(methods, &probabilities, &model.labels));
-            }
+        if let Some(ensemble) = &mut self.current.ensemble {
+            ensemble.add(&probabilities);
+        } else {
+            let Predictor { methods, model, .. } = self.predictor;
+            self.current.ensemble = Some(Ensemble::measured_by(methods, &probabilities, &model.labels));
         }
         drop(probabilities);
         self.n_members += 1;
