@@ -27,8 +27,9 @@ pub(super) fn section(report: &Report<'_>) -> Result<String, EncodingError> {
     let most = f64::from(most);
     let has_reference = slices().any(|slice| slice.reference.is_some());
     let figures: Vec<_> = shown.iter().map(|(index, case)| figure(*index, case, most)).collect::<Result<_, _>>()?;
-    let note = if shown.len() < report.cases.len() {
-        format!("Shown are {} of {} cases, the least certain. ", shown.len(), report.cases.len())
+    let n_predicted = report.cases.iter().filter(|case| case.trace.is_some()).count();
+    let note = if shown.len() < n_predicted {
+        format!("Shown are {} of {n_predicted} cases, the least certain. ", shown.len())
     } else {
         String::new()
     };
