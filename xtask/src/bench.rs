@@ -8,6 +8,7 @@ mod bundle;
 mod ensembles;
 mod measure;
 mod paired;
+mod predict;
 mod preprocess;
 mod resampling;
 mod steps;
@@ -37,6 +38,8 @@ enum Subject {
     Bundle(bundle::Args),
     /// Ensembles: cycles, checkpoints and folds against each other on unseen cases
     Ensembles(ensembles::Args),
+    /// Prediction: whole runs beside nnU-Net's on the same weights, memory, and labels voxel by voxel
+    Predict(predict::Args),
     /// Resampling and preprocessing: time per core, peak memory, and how far the arrays differ
     Preprocess(preprocess::Args),
     /// Training: seconds per iteration, and Dice of the validation cases
@@ -49,6 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Subject::Augment(args) => augment::run(args),
         Subject::Bundle(args) => bundle::run(args),
         Subject::Ensembles(args) => ensembles::run(args),
+        Subject::Predict(args) => predict::run(args),
         Subject::Preprocess(args) => preprocess::run(args),
         Subject::Train(args) => train::run(args),
     }

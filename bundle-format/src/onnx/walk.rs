@@ -236,7 +236,7 @@ impl<'a, R: BufRead + Seek> Walk<'a, R> {
                 (7, Value::Fixed32) | (8, Value::Varint(_)) => {
                     count(&mut n_values, "values of an attribute", MAX_LIST)?;
                 }
-                (7, Value::Bytes(packed)) => {
+                (7, Value::Bytes(packed)) if packed.n_bytes() % 4 == 0 => {
                     n_values += packed.n_bytes() / 4;
                     self.wire.skip(packed)?;
                 }

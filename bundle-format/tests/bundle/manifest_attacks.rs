@@ -8,7 +8,7 @@ use crate::support::{Fixture, builder, draft, files, path};
 
 /// Replaces the text of the manifest and signs the result.
 #[track_caller]
-fn check_text(edit: impl FnOnce(&str) -> String, expected: &str) {
+pub(crate) fn check_text(edit: impl FnOnce(&str) -> String, expected: &str) {
     let fixture = Fixture::signed();
     let mut attacked = entries(&fixture.bytes());
     let text = str::from_utf8(&attacked[1].content).unwrap();
@@ -18,7 +18,7 @@ fn check_text(edit: impl FnOnce(&str) -> String, expected: &str) {
 
 /// Changes fields of the manifest, keeps it canonical, and signs the result.
 #[track_caller]
-fn check(edit: impl FnOnce(&mut Value), expected: &str) {
+pub(crate) fn check(edit: impl FnOnce(&mut Value), expected: &str) {
     let canonical = |text: &str| {
         let mut manifest: Value = serde_json::from_str(text).unwrap();
         edit(&mut manifest);

@@ -12,6 +12,9 @@ use crate::workspace;
 /// Between two looks at a running program's memory.
 const PERIOD: Duration = Duration::from_millis(2);
 
+/// Between two looks at the memory of all that it started, which takes longer.
+const TREE_PERIOD: Duration = Duration::from_millis(200);
+
 /// What a run cost.
 #[derive(Debug, Clone)]
 pub(super) struct Cost {
@@ -21,6 +24,8 @@ pub(super) struct Cost {
     pub(super) resident: u64,
     /// Most memory of its own (data, not mapped files) at any look, bytes.
     pub(super) own: u64,
+    /// Most memory of it and all that it started at any look, bytes; pages that they share are divided among them.
+    pub(super) tree: u64,
     /// What it wrote to stdout.
     pub(super) stdout: String,
 }
@@ -38,10 +43,15 @@ pub(super) fn run(mut command: Command) -> Result<Cost> {
     let stdout = child.stdout.take().context("stdout is piped")?;
     let reader = thread::spawn(move || std::io::read_to_string(stdout));
     let status_file = format!("/proc/{}/status", child.id());
-    let (mut resident, mut own) = (0, 0);
+    let (mut resident, mut own, mut tree) = (0, 0, 0);
+    let mut looked_at_tree = start;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
+        }
+        if looked_at_tree.elapsed() >= TREE_PERIOD {
+            tree = tree.max(of_tree(child.id()));
+            looked_at_tree = Instant::now();
         }
         if let Ok(text) = fs_err::read_to_string(&status_file) {
             resident = resident.max(field(&text, "VmHWM:"));
@@ -52,7 +62,26 @@ pub(super) fn run(mut command: Command) -> Result<Cost> {
     let wall_s = start.elapsed().as_secs_f64();
     let stdout = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     ensure!(status.success(), "`{line}` ended with {status}: {stdout}");
-    Ok(Cost { wall_s, resident, own, stdout })
+    Ok(Cost { wall_s, resident, own, tree, stdout })
+}
+
+/// Proportional memory of a process and its descendants, bytes; of those that end meanwhile, nothing.
+fn of_tree(root: u32) -> u64 {
+    let read = |pid: u32, name: &str| fs_err::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let names = fs_err::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let processes = names.filter_map(|name| name.to_str()?.parse::<u32>().ok());
+    let parents: Vec<(u32, u32)> = processes.filter_map(|pid| Some((pid, parent(&read(pid, "status"))?))).collect();
+    let (mut total, mut left) = (0, vec![root]);
+    while let Some(pid) = left.pop() {
+        total += field(&read(pid, "smaps_rollup"), "Pss:");
+        left.extend(parents.iter().filter(|(_, parent)| *parent == pid).map(|(child, _)| child));
+    }
+    total
+}
+
+/// The parent that a process's status names.
+fn parent(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }
 
 /// Bytes of a field that is given in kB; 0 if it is not there.
@@ -85,5 +114,16 @@ mod tests {
         assert!(run(shell("exit 2")).unwrap_err().to_string().contains("exit status: 2"));
         let cost = run(shell("echo out; sleep 0.1")).unwrap();
         assert!(cost.wall_s >= 0.1 && cost.resident > 0 && cost.stdout == "out\n");
+    }
+
+    #[test]
+    fn memory_of_what_a_process_started_counts() {
+        let alone = of_tree(std::process::id());
+        let mut child = Command::new("sh").args(["-c", "sleep 5; true"]).spawn().unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let (own, with_child) = (of_tree(child.id()), of_tree(std::process::id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(alone > 0 && own > 0 && with_child > own, "{alone} {own} {with_child}");
     }
 }
