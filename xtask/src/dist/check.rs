@@ -139,7 +139,7 @@ fn inspect(sandbox: &Sandbox) -> Result<()> {
     run_in(sandbox, &["bundle".to_owned(), "verify".to_owned(), bundle, option, key])?;
     // On every provider, against what training computed.
     let tests = run_in(sandbox, &[&["self-test".to_owned(), "--json".to_owned()], &bundle_options()[..]].concat())?;
-    ["cpu", "openvino"].iter().try_for_each(|provider| expect(&tests, provider))
+    ["cpu", "openvino"].iter().try_for_each(|provider| expect(&tests, &format!(r#""provider":"{provider}""#)))
 }
 
 fn predict(sandbox: &Sandbox, cases: &[Case]) -> Result<()> {
