@@ -1,6 +1,7 @@
 //! Opening a file and reading its central directory (steps 1 and 2).
 
 use std::fs::{File, Metadata, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -21,22 +22,22 @@ pub(crate) struct OpenFile {
     pub(super) limits: Limits,
 }
 
-/// Opens the regular file at `path` without following a link and without waiting for a pipe.
-pub(crate) fn open_regular(path: &Path) -> Result<(File, Metadata), BundleError> {
+/// Opens the regular file at `path` without following a link and without waiting for a pipe; `None` if it is none.
+pub(crate) fn open_regular(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    let not_regular = || BundleError::NotRegularFile { path: path.to_path_buf() };
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(not_regular()),
-        other => other.map_err(BundleError::io(path))?,
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(None),
+        opened => opened?,
     };
-    let metadata = file.metadata().map_err(BundleError::io(path))?;
-    if metadata.is_file() { Ok((file, metadata)) } else { Err(not_regular()) }
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then_some((file, metadata)))
 }
 
 impl OpenFile {
     /// Opens the file and looks at its size (step 1).
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self, BundleError> {
-        let (file, metadata) = open_regular(path)?;
+        let opened = open_regular(path).map_err(BundleError::io(path))?;
+        let (file, metadata) = opened.ok_or_else(|| BundleError::NotRegularFile { path: path.to_path_buf() })?;
         let limits = limits.clamped();
         let (actual, limit) = (metadata.len(), limits.archive_bytes);
         if actual > limit {

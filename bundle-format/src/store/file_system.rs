@@ -1,22 +1,23 @@
-//! The few operations on files that a store is made of.
+//! The few operations on files that a store and a trust folder are made of.
 //!
-//! A store must survive a crash between any two of them. So they are a trait:
+//! Both must survive a crash between any two of them. So they are a trait:
 //! [`Disk`] is the thin real one, and the tests put in one that kills, cuts
 //! power, writes short or is full at the n-th operation. Nothing here is
 //! durable before [`FileSystem::sync`], as on a real disk.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt};
 use std::path::Path;
 
+use crate::container::open_regular;
 use crate::limits::Limits;
 
 /// State and bundles are for the service alone.
 const FOLDER_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// What a store asks of the file system.
+/// What a store and a trust folder ask of the file system.
 ///
 /// No operation follows a symbolic link at the end of its path.
 pub trait FileSystem {
@@ -29,6 +30,13 @@ pub trait FileSystem {
     ///
     /// What the system says.
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
+
+    /// Waits for the lock of a folder itself, so that no file has to lie in it for that.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn lock_folder(&self, folder: &Path) -> io::Result<Self::Lock>;
 
     /// Makes a folder; one that is there already is fine.
     ///
@@ -44,6 +52,13 @@ pub trait FileSystem {
     /// What the system says.
     fn names(&self, folder: &Path) -> io::Result<Vec<String>>;
 
+    /// Who may read and write a folder; `None` if it is none, or a link.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn folder_mode(&self, path: &Path) -> io::Result<Option<u32>>;
+
     /// The size of a file in bytes; `None` if nothing has the name.
     ///
     /// # Errors
@@ -57,6 +72,13 @@ pub trait FileSystem {
     ///
     /// What the system says.
     fn read(&self, path: &Path, offset: u64, n_bytes: usize) -> io::Result<Vec<u8>>;
+
+    /// At most `n_bytes` of a regular file with its mode, from one opening; `None` if it is none, or a link.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn read_regular(&self, path: &Path, n_bytes: usize) -> io::Result<Option<(Vec<u8>, u32)>>;
 
     /// Makes a file of `content`, or gives the file that is there this content.
     ///
@@ -78,6 +100,13 @@ pub trait FileSystem {
     ///
     /// What the system says.
     fn cut(&self, path: &Path, n_bytes: u64) -> io::Result<()>;
+
+    /// Says who may read and write a file or folder, whatever the umask.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
 
     /// Copies the regular file `outside`, which is read once, to `path`.
     ///
@@ -139,6 +168,12 @@ impl FileSystem for Disk {
         }
     }
 
+    fn lock_folder(&self, folder: &Path) -> io::Result<File> {
+        let file = options().read(true).open(folder)?;
+        file.lock()?;
+        Ok(file)
+    }
+
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         match DirBuilder::new().mode(FOLDER_MODE).create(path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -152,6 +187,11 @@ impl FileSystem for Disk {
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
         let entries = fs_err::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
         Ok(entries.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn folder_mode(&self, path: &Path) -> io::Result<Option<u32>> {
+        let metadata = fs_err::symlink_metadata(path)?;
+        Ok(metadata.is_dir().then(|| metadata.permissions().mode()))
     }
 
     fn size(&self, path: &Path) -> io::Result<Option<u64>> {
@@ -170,6 +210,13 @@ impl FileSystem for Disk {
         Ok(content)
     }
 
+    fn read_regular(&self, path: &Path, n_bytes: usize) -> io::Result<Option<(Vec<u8>, u32)>> {
+        let Some((file, metadata)) = open_regular(path)? else { return Ok(None) };
+        let mut content = Vec::new();
+        file.take(n_bytes as u64).read_to_end(&mut content)?;
+        Ok(Some((content, metadata.permissions().mode())))
+    }
+
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         options().write(true).create(true).truncate(true).open(path)?.write_all(content)
     }
@@ -180,6 +227,11 @@ impl FileSystem for Disk {
 
     fn cut(&self, path: &Path, n_bytes: u64) -> io::Result<()> {
         options().write(true).open(path)?.set_len(n_bytes)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        // Of what was opened, so that no link is followed to something else.
+        options().read(true).open(path)?.set_permissions(PermissionsExt::from_mode(mode))
     }
 
     fn copy_in(&self, outside: &Path, path: &Path) -> io::Result<()> {

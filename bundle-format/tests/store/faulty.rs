@@ -101,6 +101,10 @@ impl<F: FileSystem> FileSystem for Faulty<F> {
         self.inner.lock(path)
     }
 
+    fn lock_folder(&self, folder: &Path) -> io::Result<F::Lock> {
+        self.inner.lock_folder(folder)
+    }
+
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         // A folder that is there needs no space.
         let kind = if self.inner.size(path)?.is_some() { Kind::NeedsNone } else { Kind::NeedsSpace };
@@ -111,12 +115,20 @@ impl<F: FileSystem> FileSystem for Faulty<F> {
         self.inner.names(folder)
     }
 
+    fn folder_mode(&self, path: &Path) -> io::Result<Option<u32>> {
+        self.inner.folder_mode(path)
+    }
+
     fn size(&self, path: &Path) -> io::Result<Option<u64>> {
         self.inner.size(path)
     }
 
     fn read(&self, path: &Path, offset: u64, n_bytes: usize) -> io::Result<Vec<u8>> {
         self.inner.read(path, offset, n_bytes)
+    }
+
+    fn read_regular(&self, path: &Path, n_bytes: usize) -> io::Result<Option<(Vec<u8>, u32)>> {
+        self.inner.read_regular(path, n_bytes)
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -129,6 +141,10 @@ impl<F: FileSystem> FileSystem for Faulty<F> {
 
     fn cut(&self, path: &Path, n_bytes: u64) -> io::Result<()> {
         self.whole(Kind::NeedsNone, || self.inner.cut(path, n_bytes))
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        self.whole(Kind::NeedsNone, || self.inner.set_mode(path, mode))
     }
 
     fn copy_in(&self, outside: &Path, path: &Path) -> io::Result<()> {

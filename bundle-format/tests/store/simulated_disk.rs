@@ -2,7 +2,8 @@
 //!
 //! A file's content is safe after `sync` of the file, a name after `sync` of
 //! its folder, and nothing else is: what was not synced may be there, may be
-//! missing, or half there, each on its own and in any combination.
+//! missing, or half there, each on its own and in any combination. Modes are
+//! not kept: everything is its owner's to write and everybody's to read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -206,6 +207,12 @@ impl FileSystem for SimulatedDisk {
         Ok((!self.locked.replace(true)).then(|| Lock(Rc::clone(&self.locked))))
     }
 
+    fn lock_folder(&self, folder: &Path) -> io::Result<Self::Lock> {
+        self.folder_mode(folder)?.ok_or(ErrorKind::NotADirectory)?;
+        // Nobody is there to wait for: these tests have one thread.
+        if self.locked.replace(true) { Err(ErrorKind::WouldBlock.into()) } else { Ok(Lock(Rc::clone(&self.locked))) }
+    }
+
     fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.change(|image| match image.find(path) {
             Some(at) => image.folder(at).map(|_| ()),
@@ -217,6 +224,13 @@ impl FileSystem for SimulatedDisk {
         self.change(|image| {
             let at = image.find(folder).ok_or(ErrorKind::NotFound)?;
             Ok(image.folder(at)?.keys().cloned().collect())
+        })
+    }
+
+    fn folder_mode(&self, path: &Path) -> io::Result<Option<u32>> {
+        self.change(|image| {
+            let at = image.find(path).ok_or(ErrorKind::NotFound)?;
+            Ok(matches!(image.nodes[at], Node::Folder { .. }).then_some(0o755))
         })
     }
 
@@ -232,6 +246,13 @@ impl FileSystem for SimulatedDisk {
     fn read(&self, path: &Path, offset: u64, n_bytes: usize) -> io::Result<Vec<u8>> {
         let content = self.content(path)?;
         Ok(content.into_iter().skip(usize::try_from(offset).unwrap()).take(n_bytes).collect())
+    }
+
+    fn read_regular(&self, path: &Path, n_bytes: usize) -> io::Result<Option<(Vec<u8>, u32)>> {
+        if let Some(content) = self.outside.get(path) {
+            return Ok(Some((content.clone(), 0o644)));
+        }
+        self.read(path, 0, n_bytes).map(|content| Some((content, 0o644)))
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -253,6 +274,10 @@ impl FileSystem for SimulatedDisk {
             image.file(path)?.0.resize(usize::try_from(n_bytes).unwrap(), 0);
             Ok(())
         })
+    }
+
+    fn set_mode(&self, path: &Path, _mode: u32) -> io::Result<()> {
+        self.size(path)?.map(|_| ()).ok_or(ErrorKind::NotFound.into())
     }
 
     fn copy_in(&self, outside: &Path, path: &Path) -> io::Result<()> {
