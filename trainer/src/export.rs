@@ -10,6 +10,7 @@ mod envelope;
 mod error;
 mod findings;
 mod measurement;
+mod provenance;
 mod sbom;
 mod source;
 
@@ -204,6 +205,7 @@ fn pack(
         ),
         (draft::LICENSE, Role::Document, identity.license.clone().into_bytes()),
         (draft::SBOM, Role::Sbom, sbom::bill_of_materials(identity, source, members)),
+        (draft::PROVENANCE, Role::Provenance, provenance::statement(request, source, members)),
         (draft::INPUT, Role::Selftest, input),
         (draft::EXPECTED, Role::Selftest, expected),
     ] {

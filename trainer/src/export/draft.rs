@@ -29,6 +29,8 @@ pub(super) const MODEL_CARD: &str = "docs/model_card.md";
 pub(super) const LICENSE: &str = "docs/license.txt";
 /// Bill of materials.
 pub(super) const SBOM: &str = "sbom/model.cdx.json";
+/// Of what the networks were made.
+pub(super) const PROVENANCE: &str = "provenance/slsa.json";
 /// The probe patch.
 pub(super) const INPUT: &str = "selftest/input.bin";
 /// Its logits.
@@ -55,7 +57,7 @@ pub(super) fn draft(
         documents: Documents {
             license: EntryPath::new(LICENSE)?,
             model_card: EntryPath::new(MODEL_CARD)?,
-            provenance: None,
+            provenance: Some(EntryPath::new(PROVENANCE)?),
             release_notes: None,
             sbom: EntryPath::new(SBOM)?,
         },

@@ -29,6 +29,10 @@ pub(super) struct Source {
     pub(super) plans_sha256: Digest,
     /// `dataset.json` as it is.
     pub(super) dataset_text: String,
+    /// Its digest.
+    pub(super) dataset_json_sha256: Digest,
+    /// Digest of `dataset_fingerprint.json`, where it is there.
+    pub(super) fingerprint_sha256: Option<Digest>,
     /// Digest over `dataset.json` and, where it is there, `dataset_fingerprint.json`.
     pub(super) dataset_sha256: Digest,
     /// The plans.
@@ -72,10 +76,13 @@ impl Source {
         if let Some((&fold, _)) = runs.iter().find(|(_, run)| !run.is_of(expected, &name)) {
             return Err(ExportError::OtherPlans { fold, path: plans_path });
         }
-        let fingerprint = fingerprint(request, &runs)?;
+        let dataset_json_sha256 = Digest::of(dataset_text.as_bytes());
+        let fingerprint_sha256 = fingerprint(request, &runs)?.map(|text| Digest::of(text.as_bytes()));
         Ok(Self {
             plans_sha256: Digest::of(plans_text.as_bytes()),
-            dataset_sha256: dataset_digest(&dataset_text, fingerprint.as_deref()),
+            dataset_json_sha256,
+            fingerprint_sha256,
+            dataset_sha256: dataset_digest(dataset_json_sha256, fingerprint_sha256),
             mirror_axes: mirror_axes(&runs, network.n_axes)?,
             name,
             plans_text,
@@ -177,8 +184,8 @@ fn mirror_axes(runs: &BTreeMap<Fold, Run>, n_axes: usize) -> Result<Vec<usize>, 
 }
 
 /// SHA-256 of what `sha256sum dataset.json dataset_fingerprint.json` prints; of one line where there is no fingerprint.
-fn dataset_digest(dataset: &str, fingerprint: Option<&str>) -> Digest {
-    let line = |text: &str, name| format!("{}  {name}\n", Digest::of(text.as_bytes()));
-    let fingerprint = fingerprint.map(|text| line(text, FINGERPRINT)).unwrap_or_default();
+fn dataset_digest(dataset: Digest, fingerprint: Option<Digest>) -> Digest {
+    let line = |digest: Digest, name| format!("{digest}  {name}\n");
+    let fingerprint = fingerprint.map(|digest| line(digest, FINGERPRINT)).unwrap_or_default();
     Digest::of(format!("{}{fingerprint}", line(dataset, "dataset.json")).as_bytes())
 }
