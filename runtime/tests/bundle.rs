@@ -141,6 +141,9 @@ fn inspect_shows_the_bundle_and_that_nobody_vouches_for_it() {
     );
     assert!(stdout.lines().count() < 24, "{stdout}");
     assert!(stderr.contains("no signature of the bundle was checked"), "{stderr}");
+    for line in ["license     docs/license.txt: phantom", "provenance  none"] {
+        assert!(stdout.lines().any(|found| found == line), "{stdout}");
+    }
     let json = desk.json(&["bundle", "inspect", "model.unb"]);
     assert_eq!((json["id"].as_str(), json["members"].as_array().map(Vec::len)), (Some("phantom/noise"), Some(2)));
 }

@@ -5,6 +5,7 @@ mod attach;
 mod audit;
 mod commit;
 mod diff;
+mod documents;
 mod extract;
 mod gc;
 mod inspect;

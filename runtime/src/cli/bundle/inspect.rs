@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use bundle_format::{BundleContents as _, IntactBundle, Limits, Manifest, Member, UnverifiedBundle};
 
+use super::documents;
 use crate::cli::{Outcome, output};
 
 /// Show what is in a bundle, without trusting it
@@ -54,6 +55,8 @@ fn print(bundle: &IntactBundle) {
         ("manifest", bundle.manifest_sha256().to_string()),
         ("signatures", or_none(signers)),
         ("trainer", manifest.provenance.trainer.to_string()),
+        ("license", documents::license(bundle)),
+        ("provenance", documents::provenance(bundle)),
     ] {
         output::line(format_args!("{name:<11} {value}"));
     }
