@@ -1,11 +1,13 @@
 //! Archives that zip readers take for the bundle, and files that are none.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 
 use bundle_format::{BundleContents, Limits, UnverifiedBundle};
 
 use crate::forge::{encode, entries, entry, signed};
 use crate::support::{Fixture, path};
+use crate::zip_confusions;
 
 /// Edits the bytes of a signed bundle.
 #[track_caller]
@@ -32,6 +34,17 @@ fn add(bytes: &mut [u8], at: usize, amount: u32) {
 fn add_at_end(bytes: &mut [u8], back: usize, amount: u32) {
     let at = bytes.len() - back;
     add(bytes, at, amount);
+}
+
+#[test]
+fn what_zip_readers_disagree_about_is_refused() {
+    let fixture = Fixture::signed();
+    let confusions = zip_confusions::all(&fixture.bytes());
+    for confusion in &confusions {
+        assert_eq!(fixture.refusal(&confusion.bytes), confusion.code, "{}", confusion.name);
+    }
+    let different: BTreeSet<_> = confusions.iter().map(|confusion| &confusion.bytes).collect();
+    assert_eq!(different.len(), 116, "of {} confusions", confusions.len());
 }
 
 #[test]

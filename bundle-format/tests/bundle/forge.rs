@@ -14,6 +14,14 @@ use p256::ecdsa::signature::Signer;
 
 use crate::support::key;
 
+/// An attack on a signed bundle, and the code that must come back.
+#[derive(Clone, Debug)]
+pub(crate) struct Attack {
+    pub(crate) name: String,
+    pub(crate) code: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// One entry of an archive under construction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {

@@ -7,6 +7,7 @@ mod attach_extract;
 mod container_attacks;
 mod container_bounds;
 mod entry_attacks;
+mod entry_forgeries;
 mod flips;
 mod forge;
 mod manifest_attacks;
@@ -23,6 +24,7 @@ mod trust_bounds;
 mod trust_forge;
 mod trust_policy;
 mod trust_updates;
+mod zip_confusions;
 
 use bundle_format::Rule;
 
@@ -31,6 +33,7 @@ fn every_rule_is_asserted_by_a_test() {
     let tests = [
         include_str!("container_attacks.rs"),
         include_str!("entry_attacks.rs"),
+        include_str!("entry_forgeries.rs"),
         include_str!("manifest_attacks.rs"),
         include_str!("onnx_attacks.rs"),
         include_str!("requirements.rs"),
@@ -39,6 +42,7 @@ fn every_rule_is_asserted_by_a_test() {
         include_str!("trust_attacks.rs"),
         include_str!("trust_policy.rs"),
         include_str!("trust_updates.rs"),
+        include_str!("zip_confusions.rs"),
         include_str!("../store/audit_attacks.rs"),
         include_str!("../store/policy.rs"),
     ]
