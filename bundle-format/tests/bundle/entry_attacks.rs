@@ -83,7 +83,7 @@ fn parts_of_two_signed_bundles_cannot_be_mixed() {
 fn there_are_more_than_200_attacks_on_entries() {
     let attacks = forgeries::all(&entries(&fixture().bytes()), &others());
     let different: BTreeSet<_> = attacks.iter().map(|attack| &attack.bytes).collect();
-    assert_eq!(different.len(), 264, "of {} attacks", attacks.len());
+    assert_eq!(different.len(), 263, "of {} attacks", attacks.len());
 }
 
 #[test]
