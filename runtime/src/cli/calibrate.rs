@@ -34,7 +34,9 @@ PREDICTIONS is a finished `unnunet predict`. Its cases must be ones that no memb
 Half of them fit the curve, the other half the interval; the threshold of acceptance rests on all.
 
 --also names a prediction of the same cases with `--precision bf16`. If the calibration holds there, too (mean Dice within 0.001,
-as many cases inside their intervals, no more accepted wrongly), it says so, and `predict --precision auto` may use it.")]
+as many cases inside their intervals, no more accepted wrongly), it says so, and `predict --precision auto` may use it.
+
+`unnunet-train export` takes a `calibration.json` in the training's folder into the bundle.")]
 pub(super) struct Args {
     /// Output folder of `unnunet predict`
     #[arg(long, value_name = "DIR")]
