@@ -163,7 +163,9 @@ fn a_calibration_holds_below_single_precision_where_the_same_cases_come_out_alik
     };
     let dice = |change: fn(f64) -> f64| {
         move |cases: &mut Vec<ScoredCase>| {
-            cases.iter_mut().for_each(|case| case.dice = case.dice.map(change));
+            for case in cases {
+                case.dice = case.dice.map(change);
+            }
         }
     };
     assert_eq!(check(&|_| ()), Ok(()));
@@ -171,11 +173,16 @@ fn a_calibration_holds_below_single_precision_where_the_same_cases_come_out_alik
     assert!(matches!(check(&dice(|dice| (dice - 0.02).max(0.0))), Err(PrecisionError::Dice { .. })));
     assert!(matches!(check(&|cases| drop(cases.pop())), Err(PrecisionError::Cases { single: 200, reduced: 199 })));
     // The same Dice, but scores that say nothing: all alike, in the middle.
-    let same_score = |cases: &mut Vec<ScoredCase>| cases.iter_mut().for_each(|case| case.score = Some(0.5));
-    assert!(matches!(check(&same_score), Err(PrecisionError::Interval { .. })));
+    let all_score = |score: f64| {
+        move |cases: &mut Vec<ScoredCase>| {
+            for case in cases {
+                case.score = Some(score);
+            }
+        }
+    };
+    assert!(matches!(check(&all_score(0.5)), Err(PrecisionError::Interval { .. })));
     // All scores as of the surest case: all are accepted.
-    let all_sure = |cases: &mut Vec<ScoredCase>| cases.iter_mut().for_each(|case| case.score = Some(0.0));
-    assert!(check(&all_sure).is_err());
+    assert!(check(&all_score(0.0)).is_err());
 }
 
 #[test]

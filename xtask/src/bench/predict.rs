@@ -126,7 +126,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         let facts = runs::Facts::read(&folder)?;
         let best: Best = best.context("there is a round")?;
         let agreement = Agreement::between(&theirs, &folder)?;
-        let share_in_session = facts.network_s.map(|network_s| network_s / best.wall_s);
+        let share_in_session = facts.session_s.map(|session_s| session_s / best.wall_s);
         ours.push(OursOutcome { mode, best, target: facts.target, share_in_session, agreement });
     }
     let outcome = Outcome {

@@ -13,8 +13,8 @@ use crate::bench::Peer;
 pub(super) struct Point {
     pub(super) n_members: u32,
     pub(super) best: Best,
-    /// Seconds of all sliding windows.
-    pub(super) network_s: Option<f64>,
+    /// Seconds inside of the sessions.
+    pub(super) session_s: Option<f64>,
 }
 
 /// Predicts the images with ensembles of every size asked for, in single precision; rounds go through all sizes.
@@ -40,12 +40,12 @@ pub(super) fn measure(args: &Args, model: &Model<'_>, peer: &Peer) -> Result<Vec
             let mut command = runs::Mode::F32.predict_folds(args, &bundle, &output);
             command.args(["--members", &n_members.to_string()]);
             let run = runs::measured(command, &output)?;
-            let network_s = Facts::read(&output)?.network_s;
+            let session_s = Facts::read(&output)?.session_s;
             let faster = point.is_none_or(|point: Point| run.wall_s < point.best.wall_s);
             let mut best = point.map(|point| point.best);
             runs::keep_best(&mut best, run);
-            let network_s = if faster { network_s } else { point.and_then(|point| point.network_s) };
-            *point = best.map(|best| Point { n_members, best, network_s });
+            let session_s = if faster { session_s } else { point.and_then(|point| point.session_s) };
+            *point = best.map(|best| Point { n_members, best, session_s });
         }
     }
     Ok(points.into_iter().flatten().collect())
@@ -85,9 +85,9 @@ impl Growth {
         Self::of(&times.collect::<Vec<_>>())
     }
 
-    /// The line of the seconds inside of sliding windows.
-    pub(super) fn of_network(points: &[Point]) -> Option<Self> {
-        let times = points.iter().filter_map(|point| Some((f64::from(point.n_members), point.network_s?)));
+    /// The line of the seconds inside of the sessions.
+    pub(super) fn of_session(points: &[Point]) -> Option<Self> {
+        let times = points.iter().filter_map(|point| Some((f64::from(point.n_members), point.session_s?)));
         Self::of(&times.collect::<Vec<_>>())
     }
 }

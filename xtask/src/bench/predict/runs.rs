@@ -94,8 +94,8 @@ pub(super) fn keep_best(best: &mut Option<Best>, run: Best) {
 pub(super) struct Facts {
     /// Provider and precision.
     pub(super) target: String,
-    /// Seconds of all sliding windows.
-    pub(super) network_s: Option<f64>,
+    /// Seconds inside of the sessions.
+    pub(super) session_s: Option<f64>,
 }
 
 impl Facts {
@@ -114,8 +114,8 @@ impl Facts {
         let device = report.get("device")?;
         let text = |name: &str| device.get(name)?.as_str();
         let target = format!("{} {}", text("provider")?, text("precision")?);
-        let network_s = report.pointer("/stage_seconds/network").and_then(Value::as_f64);
-        Some(Self { target, network_s })
+        let session_s = report.pointer("/stage_seconds/session").and_then(Value::as_f64);
+        Some(Self { target, session_s })
     }
 }
 
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_report_names_its_device_and_the_time_of_its_networks() {
+    fn a_report_names_its_device_and_the_time_of_its_sessions() {
         let report = serde_json::json!({
-            "device": { "provider": "cpu", "precision": "f32" }, "stage_seconds": { "network": 2.5 }
+            "device": { "provider": "cpu", "precision": "f32" }, "stage_seconds": { "session": 2.5 }
         });
-        assert_eq!(Facts::of(&report), Some(Facts { target: "cpu f32".to_owned(), network_s: Some(2.5) }));
+        assert_eq!(Facts::of(&report), Some(Facts { target: "cpu f32".to_owned(), session_s: Some(2.5) }));
         assert_eq!(Facts::of(&serde_json::json!({})), None);
     }
 }

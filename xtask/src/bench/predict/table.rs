@@ -22,7 +22,7 @@ fn programs(outcome: &Outcome) -> String {
              processes, the fastest round; memory of the process and all it started.",
             outcome.name, outcome.n_cases, outcome.n_processors
         ),
-        "\n| program | s | times as fast | peak memory | in sliding windows | voxels equal to nnU-Net's |".to_owned(),
+        "\n| program | s | times as fast | peak memory | in the sessions | voxels equal to nnU-Net's |".to_owned(),
         "|---|---|---|---|---|---|".to_owned(),
         format!("| nnU-Net | {:.1} | | {} | | |", outcome.nnunet.wall_s, mebibytes(outcome.nnunet)),
     ];
@@ -47,18 +47,18 @@ fn programs(outcome: &Outcome) -> String {
 
 fn members(points: &[Point]) -> String {
     let mut lines =
-        vec!["\n| members | s | in sliding windows, s | peak memory |".to_owned(), "|---|---|---|---|".to_owned()];
+        vec!["\n| members | s | in the sessions, s | peak memory |".to_owned(), "|---|---|---|---|".to_owned()];
     for point in points {
-        let network = point.network_s.map_or_else(String::new, |seconds| format!("{seconds:.1}"));
+        let session = point.session_s.map_or_else(String::new, |seconds| format!("{seconds:.1}"));
         let (n_members, wall_s) = (point.n_members, point.best.wall_s);
-        lines.push(format!("| {n_members} | {wall_s:.1} | {network} | {} |", mebibytes(point.best)));
+        lines.push(format!("| {n_members} | {wall_s:.1} | {session} | {} |", mebibytes(point.best)));
     }
-    if let Some((wall, network)) = Growth::of_wall(points).zip(Growth::of_network(points)) {
+    if let Some((wall, session)) = Growth::of_wall(points).zip(Growth::of_session(points)) {
         lines.push(format!(
-            "\na member more takes {:.2} s, {:.2} s of it in sliding windows; the line starts at {:.1} s, and no time is \
+            "\na member more takes {:.2} s, {:.2} s of it in the sessions; the line starts at {:.1} s, and no time is \
              further from it than {:.1} %",
             wall.slope_s,
-            network.slope_s,
+            session.slope_s,
             wall.start_s,
             100.0 * wall.largest_residual
         ));
