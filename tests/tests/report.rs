@@ -371,14 +371,14 @@ fn a_folder_of_something_else_is_refused() {
         report
     };
     refuse(&mut report(), "report.json");
-    fs::write(folder.path().join("report.json"), "{\"format\": 1}").unwrap();
+    fs::write(folder.path().join("report.json"), "{\"format\": 2}").unwrap();
     refuse(&mut report(), "is malformed");
     let run = Run::write(&folder.path().join("run"));
     let mut report = facts();
-    report["format"] = json!(2);
+    report["format"] = json!(3);
     report["cases"] = json!([]);
     fs::write(folder.path().join("report.json"), report.to_string()).unwrap();
-    refuse(unnunet().arg("report").arg("--output").arg(folder.path()), "has format 2, expected 1");
+    refuse(unnunet().arg("report").arg("--output").arg(folder.path()), "has format 3, expected 2");
     refuse(run.report().arg("--reference").arg(folder.path()), "has no file of any case");
     assert!(!run.folder.join("report.html").exists());
 }
