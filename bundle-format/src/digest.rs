@@ -107,6 +107,8 @@ fn nibble(digit: u8) -> Result<u8, DigestError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Read};
+
     use super::{Digest, DigestError};
 
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -115,6 +117,30 @@ mod tests {
     fn digest_of_abc_is_that_of_fips_180() {
         assert_eq!(Digest::of(b"abc").to_string(), ABC);
         assert_eq!(ABC.parse(), Ok(Digest::of(b"abc")));
+        assert_eq!(format!("{:?}", Digest::of(b"abc")), format!("Digest({ABC})"));
+    }
+
+    /// Yields the outcomes of its list, one a call, then nothing.
+    struct Outcomes(Vec<io::Result<&'static [u8]>>);
+
+    impl Read for Outcomes {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            let bytes = self.0.remove(0)?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_is_interrupted_goes_on_and_one_that_fails_is_an_error() {
+        let interrupted = || Err(io::ErrorKind::Interrupted.into());
+        let goes_on = Outcomes(vec![interrupted(), Ok(b"a"), interrupted(), Ok(b"bc")]);
+        assert_eq!(Digest::of_reader(goes_on).unwrap().to_string(), ABC);
+        let fails = Outcomes(vec![Ok(b"abc"), Err(io::ErrorKind::PermissionDenied.into()), Ok(b"d")]);
+        assert_eq!(Digest::of_reader(fails).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
     }
 
     #[test]

@@ -154,6 +154,13 @@ mod tests {
     }
 
     #[test]
+    fn a_name_reads_the_same_however_it_is_asked_for() {
+        let path = EntryPath::new("models/a.onnx").unwrap();
+        assert_eq!((path.as_ref(), path.to_string().as_str()), ("models/a.onnx", "models/a.onnx"));
+        assert_eq!(format!("{path:?}"), "EntryPath(\"models/a.onnx\")");
+    }
+
+    #[test]
     fn grammar_accepts_plain_names_up_to_four_deep() {
         for text in ["a", "_", "0.1-x", "a/b/c/d", "models/fold_0/checkpoint_120.onnx", "console", "com10", "lpt"] {
             check(text, true);

@@ -273,6 +273,8 @@ mod tests {
         ] {
             assert!(parse_strict(text.as_bytes(), StringLimit::Usual).is_err(), "{text}");
         }
+        let JsonError::Syntax { source } = parse_strict(b"null", StringLimit::Usual).unwrap_err() else { panic!() };
+        assert!(source.to_string().contains("expected an object, array, string, boolean or integer"), "{source}");
         assert!(parse_strict(b"\"\xff\"", StringLimit::Usual).is_err());
         assert!(parse_strict(b"9007199254740991", StringLimit::Usual).is_ok());
     }

@@ -177,6 +177,9 @@ fn a_channel_without_a_policy_is_refused() {
     };
     let verified = accept(&bundle(Channel::Dev, &[4]), dev_policy);
     assert_eq!(verified.warnings(), [Warning::DevelopmentChannel]);
+    assert!(Warning::DevelopmentChannel.to_string().contains("the channel `dev`"));
+    assert!(Warning::TrustExpired.to_string().contains("has expired"));
+    assert!(Warning::SignaturesNotChecked.to_string().contains("no signature"));
     refuse(&bundle(Channel::Clinical, &[4]), dev_policy, ("E374", 12), "channel `clinical`");
 }
 
