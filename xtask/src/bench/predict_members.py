@@ -19,7 +19,9 @@ for name in ("plans.json", "dataset.json"):
 checkpoint = torch.load(source / f"fold_{fold}" / "checkpoint_final.pth", map_location="cpu", weights_only=False)
 torch.manual_seed(1)
 for epoch in range(number):
-    weights = checkpoint["network_weights"]
-    noisy = {name: value + 1e-4 * torch.randn_like(value) for name, value in weights.items()}
+    noisy, of_storage = {}, {}
+    for name, value in checkpoint["network_weights"].items():
+        # One tensor under several names stays one.
+        noisy[name] = of_storage.setdefault(value.data_ptr(), value + 1e-4 * torch.randn_like(value))
     copy = {**checkpoint, "network_weights": noisy, "current_epoch": epoch + 1}
     torch.save(copy, folder / f"checkpoint_{epoch}.pth")
