@@ -7,10 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bundle_format::sign;
-use forge::{Attack, Entry, entries};
+use forge::{Attack, entries};
 use fs_err as fs;
-use support::{Fixture, builder, draft, files, key};
+use support::Fixture;
 
 #[path = "../../bundle-format/tests/bundle/entry_forgeries.rs"]
 mod entry_forgeries;
@@ -30,9 +29,7 @@ struct Device {
 
 impl Device {
     fn new() -> Self {
-        let fixture = Fixture::unsigned(3);
-        sign(&fixture.bundle(), &key(1), &fixture.bundle()).unwrap();
-        let device = Self { fixture };
+        let device = Self { fixture: entry_forgeries::signed_bundle() };
         fs::write(device.path("key.pub"), device.fixture.public.to_pem()).unwrap();
         let installed = device.unnunet(&["install", "model.unb", "--store", "store"]);
         assert!(installed.status.success(), "{installed:?}");
@@ -97,20 +94,6 @@ fn gather(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     }
 }
 
-/// The entries of the next version by the same key.
-fn next_version() -> Vec<Entry> {
-    let other = Fixture::unsigned(3);
-    let mut draft = draft(3);
-    draft.version = "1.0.1".parse().unwrap();
-    let mut files = files(3);
-    for (_, _, content) in &mut files {
-        content.push(b'!');
-    }
-    builder(draft, files).write(&other.bundle()).unwrap();
-    sign(&other.bundle(), &key(1), &other.bundle()).unwrap();
-    entries(&other.bytes())
-}
-
 fn check(attacks: &[Attack], at_least: usize) {
     let device = Device::new();
     let before = device.everything();
@@ -123,7 +106,7 @@ fn check(attacks: &[Attack], at_least: usize) {
 #[test]
 fn entries_that_lie_are_refused_and_change_nothing() {
     let ours = Device::new().fixture.bytes();
-    check(&entry_forgeries::all(&entries(&ours), &next_version()), 200);
+    check(&entry_forgeries::all(&entries(&ours), &entry_forgeries::next_version()), 200);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::zip_confusions;
 
 /// Edits the bytes of a signed bundle.
 #[track_caller]
-fn check(edit: impl FnOnce(&mut Vec<u8>), expected: &str) {
+pub(crate) fn check(edit: impl FnOnce(&mut Vec<u8>), expected: &str) {
     let fixture = Fixture::signed();
     let mut bytes = fixture.bytes();
     edit(&mut bytes);
@@ -19,7 +19,7 @@ fn check(edit: impl FnOnce(&mut Vec<u8>), expected: &str) {
 }
 
 /// Offset of the first central record.
-fn directory(bytes: &[u8]) -> usize {
+pub(crate) fn directory(bytes: &[u8]) -> usize {
     let field = bytes[bytes.len() - 6..bytes.len() - 2].try_into().unwrap();
     u32::from_le_bytes(field) as usize
 }

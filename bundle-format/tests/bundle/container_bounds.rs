@@ -3,26 +3,12 @@
 
 use bundle_format::{BundleContents as _, Limits, Role, UnverifiedBundle, sign};
 
+use crate::container_attacks::{check, directory};
 use crate::forge::{encode, entries, entry};
 use crate::support::{Fixture, builder, draft, files, key, path};
 
 /// Name of the last entry of a bundle of one member; its content is empty.
 const LAST: &str = "selftest/input.bin";
-
-/// Edits the bytes of a signed bundle.
-#[track_caller]
-fn check(edit: impl FnOnce(&mut Vec<u8>), expected: &str) {
-    let fixture = Fixture::signed();
-    let mut bytes = fixture.bytes();
-    edit(&mut bytes);
-    assert_eq!(fixture.refusal(&bytes), expected);
-}
-
-/// Offset of the first central record.
-fn directory(bytes: &[u8]) -> usize {
-    let field = bytes[bytes.len() - 6..bytes.len() - 2].try_into().unwrap();
-    u32::from_le_bytes(field) as usize
-}
 
 /// An end record of `n_entries` whose directory of `n_bytes` begins at the file's first byte.
 fn end_record(n_entries: u16, n_bytes: u32) -> Vec<u8> {

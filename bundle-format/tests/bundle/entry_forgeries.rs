@@ -2,13 +2,37 @@
 //!
 //! All start from the entries of a signed bundle of three members; the archives are canonical, only their entries lie.
 
-use crate::forge::{Attack, Entry, encode, entry};
+use bundle_format::sign;
+
+use crate::forge::{Attack, Entry, encode, entries, entry};
+use crate::support::{Fixture, builder, draft, files, key};
 
 /// Signature and manifest come before the files.
 const FIRST_FILE: usize = 2;
 
 /// A way to lie with the entries of a bundle.
 type Way = fn(&[Entry]) -> Vec<Attack>;
+
+/// A signed bundle of three members.
+pub(crate) fn signed_bundle() -> Fixture {
+    let fixture = Fixture::unsigned(3);
+    sign(&fixture.bundle(), &key(1), &fixture.bundle()).unwrap();
+    fixture
+}
+
+/// The entries of another bundle by the same key: next version, and every content longer.
+pub(crate) fn next_version() -> Vec<Entry> {
+    let other = signed_bundle();
+    let mut draft = draft(3);
+    draft.version = "1.0.1".parse().unwrap();
+    let mut files = files(3);
+    for (_, _, content) in &mut files {
+        content.push(b'!');
+    }
+    builder(draft, files).write(&other.bundle()).unwrap();
+    sign(&other.bundle(), &key(1), &other.bundle()).unwrap();
+    entries(&other.bytes())
+}
 
 /// Every forgery of `ours`; `theirs` are the entries of another bundle by the same key.
 pub(crate) fn all(ours: &[Entry], theirs: &[Entry]) -> Vec<Attack> {

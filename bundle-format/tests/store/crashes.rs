@@ -10,11 +10,10 @@ use bundle_format::store::{Activation, DeviceState, DeviceStore, Disk, Downgrade
 
 use crate::device::{ALLOW, Act, MODELS, Model, REFUSE, STORE, audit, moment, outside, play, state, verify};
 use crate::draw::Draw;
-use crate::faulty::{Fault, Faulty};
+use crate::faulty::{Fault, Faulty, faults, power_losses};
 use crate::simulated_disk::{Cut, SimulatedDisk};
 
 const HEARTS: &str = "test/hearts";
-const FAULTS: [Fault; 4] = [Fault::Killed, Fault::KilledHalfway, Fault::Full, Fault::Once];
 
 /// A life in which every operation occurs, in each of its forms.
 fn life() -> Vec<Act> {
@@ -139,10 +138,8 @@ fn for_each_act(mut check: impl FnMut(&Case<'_>, u64)) {
 fn killed_or_failing_at_every_change_leaves_the_old_or_the_new_state() {
     let mut n_points = 0;
     for_each_act(|case, n_changes| {
-        for n in 0..n_changes {
-            for fault in FAULTS {
-                case.check(n, fault, Cut::None);
-            }
+        for (n, fault, cut) in faults(n_changes) {
+            case.check(n, fault, cut);
         }
         n_points += n_changes;
     });
@@ -152,12 +149,8 @@ fn killed_or_failing_at_every_change_leaves_the_old_or_the_new_state() {
 #[test]
 fn power_lost_at_every_change_leaves_the_old_or_the_new_state() {
     for_each_act(|case, n_changes| {
-        // At `n_changes` power goes when the operation is over.
-        for n in 0..=n_changes {
-            for cut in [Cut::AllLost, Cut::AllKept].into_iter().chain((0..12).map(|draw| Cut::Random(n * 12 + draw))) {
-                case.check(n, Fault::Killed, cut);
-            }
-            case.check(n, Fault::KilledHalfway, Cut::AllKept);
+        for (n, fault, cut) in power_losses(n_changes) {
+            case.check(n, fault, cut);
         }
     });
 }

@@ -10,6 +10,8 @@ use std::rc::Rc;
 
 use bundle_format::store::FileSystem;
 
+use crate::simulated_disk::Cut;
+
 /// What goes wrong at the chosen change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -21,6 +23,21 @@ pub(crate) enum Fault {
     Full,
     /// It fails once: a write is half done.
     Once,
+}
+
+/// Every fault at every change of an operation; power stays.
+pub(crate) fn faults(n_changes: u64) -> impl Iterator<Item = (u64, Fault, Cut)> {
+    let all = [Fault::Killed, Fault::KilledHalfway, Fault::Full, Fault::Once];
+    (0..n_changes).flat_map(move |n| all.map(|fault| (n, fault, Cut::None)))
+}
+
+/// Power lost before and in every change of an operation, and, at `n_changes`, when it is over.
+pub(crate) fn power_losses(n_changes: u64) -> impl Iterator<Item = (u64, Fault, Cut)> {
+    (0..=n_changes).flat_map(|n| {
+        let drawn = (0..12).map(move |draw| Cut::Random(n * 12 + draw));
+        let before = [Cut::AllLost, Cut::AllKept].into_iter().chain(drawn).map(move |cut| (n, Fault::Killed, cut));
+        before.chain([(n, Fault::KilledHalfway, Cut::AllKept)])
+    })
 }
 
 /// `inner`, with a fault at one change.

@@ -10,12 +10,11 @@ use std::path::Path;
 use bundle_format::store::{Disk, FileSystem};
 use bundle_format::{BundleError, Expiry, SignedTrust, TrustClock, TrustFolder, TrustUpdate};
 
-use crate::faulty::{Fault, Faulty};
+use crate::faulty::{Fault, Faulty, faults, power_losses};
 use crate::simulated_disk::{Cut, SimulatedDisk};
 use crate::trust_forge::{ROOTS, chain, clock, draft, next, signed};
 
 const FOLDER: &str = "/trust";
-const FAULTS: [Fault; 4] = [Fault::Killed, Fault::KilledHalfway, Fault::Full, Fault::Once];
 
 /// One command on a trust folder. Documents are named by their versions.
 #[derive(Clone, Copy, Debug)]
@@ -152,10 +151,8 @@ fn for_each_act(mut check: impl FnMut(&Case<'_>, u64)) {
 fn killed_or_failing_at_every_change_leaves_the_old_or_the_new_document() {
     let mut n_points = 0;
     for_each_act(|case, n_changes| {
-        for n in 0..n_changes {
-            for fault in FAULTS {
-                case.check(n, fault, Cut::None);
-            }
+        for (n, fault, cut) in faults(n_changes) {
+            case.check(n, fault, cut);
         }
         n_points += n_changes;
     });
@@ -166,12 +163,8 @@ fn killed_or_failing_at_every_change_leaves_the_old_or_the_new_document() {
 #[test]
 fn power_lost_at_every_change_leaves_the_old_or_the_new_document() {
     for_each_act(|case, n_changes| {
-        // At `n_changes` power goes when the operation is over.
-        for n in 0..=n_changes {
-            for cut in [Cut::AllLost, Cut::AllKept].into_iter().chain((0..12).map(|draw| Cut::Random(n * 12 + draw))) {
-                case.check(n, Fault::Killed, cut);
-            }
-            case.check(n, Fault::KilledHalfway, Cut::AllKept);
+        for (n, fault, cut) in power_losses(n_changes) {
+            case.check(n, fault, cut);
         }
     });
 }

@@ -1,6 +1,7 @@
 //! Time and memory of growing ensembles: what one member more costs.
 
 use anyhow::Result;
+use nnunet::evaluation::regression::Line;
 use serde::Serialize;
 
 use super::Args;
@@ -65,18 +66,10 @@ pub(super) struct Growth {
 impl Growth {
     /// The line of least squares; `None` unless there are two different sizes.
     pub(super) fn of(times: &[(f64, f64)]) -> Option<Self> {
-        let n = times.len() as f64;
-        let mean = |of: fn(&(f64, f64)) -> f64| times.iter().map(of).sum::<f64>() / n;
-        let (mean_size, mean_s) = (mean(|time| time.0), mean(|time| time.1));
-        let spread: f64 = times.iter().map(|time| (time.0 - mean_size).powi(2)).sum();
-        let together: f64 = times.iter().map(|time| (time.0 - mean_size) * (time.1 - mean_s)).sum();
-        if !spread.is_finite() || spread <= 0.0 {
-            return None;
-        }
-        let slope_s = together / spread;
-        let start_s = mean_s - slope_s * mean_size;
-        let residuals = times.iter().map(|(size, wall_s)| (wall_s / (start_s + slope_s * size) - 1.0).abs());
-        Some(Self { slope_s, start_s, largest_residual: residuals.fold(0.0, f64::max) })
+        let line = Line::through(times)?;
+        let residuals = times.iter().map(|(size, wall_s)| (wall_s / line.at(*size) - 1.0).abs());
+        let largest_residual = residuals.fold(0.0, f64::max);
+        Some(Self { slope_s: line.slope, start_s: line.intercept, largest_residual })
     }
 
     /// The line of the wall times of all sizes.
