@@ -24,6 +24,7 @@ pub mod planner;
 pub mod plans;
 pub mod postprocessing;
 pub mod preprocess;
+pub mod previous_stage;
 pub mod restore;
 pub mod segmentation;
 pub mod select;

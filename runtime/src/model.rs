@@ -32,8 +32,10 @@ pub(crate) struct Model {
     pub(crate) configuration: Configuration,
     /// The labels that the members tell apart.
     pub(crate) labels: LabelSet,
-    /// Number of image channels.
+    /// Number of image channels; the networks of a cascade's later stage have more.
     pub(crate) n_channels: usize,
+    /// The stage whose segmentations the networks see beside the image.
+    pub(crate) previous_stage: Option<ConfigurationName>,
     /// Ending of image and segmentation files.
     pub(crate) file_ending: String,
     /// What the ending says.
@@ -73,9 +75,6 @@ impl Model {
         let pipeline = Pipeline::parse(&text(bundle, &bundle.manifest().pipeline)?)?;
         let plans = Plans::parse(&text(bundle, &entry(PLANS)?)?)?;
         let configuration = plans.configuration(&pipeline.configuration)?;
-        if let Some(previous) = configuration.previous_stage() {
-            return Err(ModelError::Cascade { configuration: pipeline.configuration, previous });
-        }
         let dataset = DatasetJson::parse(&text(bundle, &entry(DATASET)?)?)?;
         let (labels, n_channels) = (dataset.structures()?, dataset.channels()?.len());
         if configuration.normalization_schemes.len() != n_channels {
@@ -86,8 +85,9 @@ impl Model {
         let Some(format) = Format::of(&dataset.file_ending).filter(|_| !pairs) else {
             return Err(ModelError::FileEnding { found: dataset.file_ending });
         };
-        let unet = UNet::new(&configuration, n_channels, labels.n_outputs())?;
+        let unet = UNet::new(&configuration, configuration.n_input_channels(n_channels, &labels), labels.n_outputs())?;
         let mirroring = Mirroring::along(&pipeline.mirror_axes, configuration.n_axes())?;
+        let previous_stage = configuration.previous_stage();
         let members = members(bundle)?;
         let head = OutputHead::of(&labels);
         let file_ending = dataset.file_ending;
@@ -99,6 +99,7 @@ impl Model {
             configuration,
             labels,
             n_channels,
+            previous_stage,
             file_ending,
             format,
             pipeline,
@@ -220,14 +221,6 @@ pub(crate) enum ModelError {
         /// Which.
         #[from]
         source: CalibrationError,
-    },
-    /// The networks see the segmentations of another stage, which a bundle does not hold.
-    #[error("configuration `{configuration}` sees the segmentations of `{previous}`, which are not made here")]
-    Cascade {
-        /// The configuration.
-        configuration: ConfigurationName,
-        /// Its previous stage.
-        previous: ConfigurationName,
     },
     /// `dataset.json` and plans disagree.
     #[error("`{DATASET}` names {dataset} channels, `{PLANS}` normalize {plans}")]

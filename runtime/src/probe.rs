@@ -32,7 +32,7 @@ impl Probe {
         let (input, expected) = (read(&paths.input)?, read(&paths.expected)?);
         let values = values(&parse(&input, &paths.input)?, IMAGE, &paths.input)?;
         let [z, y, x] = model.configuration.patch_zyx();
-        let shape = [1, model.n_channels, z, y, x];
+        let shape = [1, model.unet.n_channels, z, y, x];
         let (actual, wanted) = (values.len(), shape.iter().product());
         let patch = Array5::from_shape_vec(shape, values).map_err(|_| ProbeError::Size {
             path: paths.input.clone(),

@@ -5,7 +5,7 @@
 //! would give it, and every output that belongs to it is there with the digest in the trace.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bundle_format::Digest;
 use fs_err::{self as fs, File};
@@ -13,6 +13,7 @@ use nnunet::calibration::Expectation;
 use nnunet::fold::Fold;
 use serde::{Deserialize, Serialize};
 
+use crate::predict::cases::CaseFiles;
 use crate::predict::report::DoneCase;
 use crate::predict::trace::{FORMAT, FoldScores, Seconds};
 
@@ -49,17 +50,17 @@ impl RunKey {
     }
 }
 
-/// Names and digests of channel files.
+/// Names and digests of a case's files.
 ///
 /// # Errors
 ///
 /// If one cannot be read.
-pub(crate) fn inputs(files: &[PathBuf]) -> io::Result<Vec<FileDigest>> {
-    let digest = |path: &PathBuf| {
+pub(crate) fn inputs<'a>(files: impl Iterator<Item = &'a Path>) -> io::Result<Vec<FileDigest>> {
+    let digest = |path: &Path| {
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(FileDigest { file, sha256: Digest::of_reader(File::open(path)?)? })
     };
-    files.iter().map(digest).collect()
+    files.map(digest).collect()
 }
 
 /// Digests of the files with these names in `folder`.
@@ -94,7 +95,7 @@ struct Finished {
 /// Whatever is not as it must be makes the case one to be predicted.
 pub(crate) fn finished(
     key: RunKey,
-    files: &[PathBuf],
+    files: &CaseFiles,
     (folder, case): (&Path, &str),
     names: &[String],
 ) -> Option<DoneCase> {
@@ -107,7 +108,7 @@ pub(crate) fn finished(
     let is_named = finished.outputs.iter().map(|output| &output.file).eq(names);
     let is_whole = finished.format == FORMAT
         && is_named
-        && key.of_case(&inputs(files).ok()?) == finished.key
+        && key.of_case(&inputs(files.all()).ok()?) == finished.key
         && outputs(folder, names).is_ok_and(|found| found == finished.outputs);
     is_whole.then(|| DoneCase {
         selected_fold: finished.selected_fold,
@@ -129,6 +130,10 @@ mod tests {
 
     const NAMES: [&str; 2] = ["a_uncertainty.nii.gz", "a.nii.gz"];
 
+    fn files(folder: &TempDir) -> CaseFiles {
+        CaseFiles { channels: vec![folder.path().join("a_0000.nii.gz")], previous_stage: None }
+    }
+
     /// A folder with a finished case `a`, read from one file.
     fn finished_case(key: RunKey) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -137,7 +142,7 @@ mod tests {
         for name in NAMES {
             write(name, name);
         }
-        let inputs = inputs(&[folder.path().join("a_0000.nii.gz")]).unwrap();
+        let inputs = inputs(files(&folder).all()).unwrap();
         let trace = json!({
             "format": FORMAT, "case": "a", "key": key.of_case(&inputs), "inputs": inputs,
             "outputs": outputs(folder.path(), &NAMES.map(str::to_owned)).unwrap(),
@@ -154,7 +159,7 @@ mod tests {
 
     fn find(folder: &TempDir, key: RunKey, names: &[&str]) -> Option<DoneCase> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        finished(key, &[folder.path().join("a_0000.nii.gz")], (folder.path(), "a"), &names)
+        finished(key, &files(folder), (folder.path(), "a"), &names)
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A cascade from plans to its second stage: what is missing is named, what is there is not made twice, and the second
-//! stage is trained, resumed and validated on the predictions of the first.
+//! stage is trained, resumed, validated and run as a bundle on the predictions of the first.
 #![cfg(feature = "with-trainer")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use fs_err as fs;
+use imaging::nifti;
 use phantoms::balls::Balls;
 use phantoms::programs::{outcome, succeed, unnunet_train};
 use phantoms::trial::Trial;
@@ -95,6 +96,7 @@ fn a_second_stage_is_trained_on_what_the_first_leaves() {
     check_predictions_are_made_once(&cascade);
     check_a_second_stage_repeats_and_resumes(&cascade);
     check_a_second_stage_is_validated(&cascade);
+    check_both_stages_predict(&cascade);
     check_other_predictions_are_refused(&cascade);
 }
 
@@ -182,14 +184,67 @@ fn check_a_second_stage_is_validated(cascade: &Cascade) {
         let scores = cascade.second.fold_folder(0).join(format!("validation/scores/balls_{case:03}.json"));
         assert_eq!(read_json(&scores)["previous_stage"], read_json(&cascade.prediction(case, "json"))["labels"]);
     }
-    let mut export = unnunet_train();
-    export.args(["export", BALLS.name, SECOND, "--id", "test/cascade", "--version", "1.0.0"]);
-    export.arg("--preprocessed").arg(cascade.second.path("preprocessed"));
-    export.arg("--results").arg(cascade.second.path("results")).arg("--output").arg(cascade.second.path("a.unb"));
-    let output = outcome(&mut export);
+}
+
+fn check_both_stages_predict(cascade: &Cascade) {
+    let images = cascade.first.raw_dataset().join("imagesTr");
+    let [low, high, failed] = ["low", "high", "failed"].map(|name| cascade.first.path(name));
+    cascade.first.export();
+    cascade.first.sign();
+    succeed(&mut cascade.first.predict(&images, &low));
+    let text = refused(cascade.first.predict(&images, &high).arg("--previous-stage").arg(&low));
+    assert!(text.contains("configuration `3d_lowres` has no previous stage"), "{text}");
+
+    for name in ["unsigned.unb", "model.unb", "test.key.pem", "test.pub.pem"] {
+        fs::remove_file(cascade.second.path(name)).unwrap();
+    }
+    cascade.second.export();
+    cascade.second.sign();
+    succeed(&mut cascade.second.with_bundle("self-test"));
+    let text = refused(&mut cascade.second.predict(&images, &high));
+    assert!(text.contains("sees the segmentations of `3d_lowres`: predict the images with a bundle of that"), "{text}");
+    let predict = |previous: &Path, output: &Path| {
+        let mut predict = cascade.second.predict(&images, output);
+        predict.arg("--previous-stage").arg(previous);
+        predict
+    };
+    let text = refused(&mut predict(&low, &low));
+    assert!(text.contains("is both input and output"), "{text}");
+    succeed(&mut predict(&low, &high));
+    let inputs = read_json(&high.join("balls_003.json"))["inputs"].clone();
+    let names: Vec<_> = inputs.as_array().unwrap().iter().map(|input| input["file"].as_str().unwrap()).collect();
+    assert_eq!(names, ["balls_003_0000.nii.gz", "balls_003.nii.gz"]);
+    check_bad_segmentations_fail_their_cases(&low, &mut predict(&low, &failed), &failed);
+}
+
+/// One missing, one with another label, one on another grid: these cases fail, the other three do not.
+fn check_bad_segmentations_fail_their_cases(low: &Path, predict: &mut Command, failed: &Path) {
+    let path = |case: usize| low.join(format!("balls_{case:03}.nii.gz"));
+    fs::remove_file(path(0)).unwrap();
+    let mut segmentation = nifti::read_labels(&path(1)).unwrap();
+    segmentation.voxels[[0, 0, 0]] = 3;
+    nifti::write_labels(&path(1), &segmentation).unwrap();
+    let thick = Balls { spacing_mm: [2.0, 1.0, 1.0], ..BALLS };
+    nifti::write_labels(&path(2), &thick.draw(2).1).unwrap();
+    let output = outcome(predict);
     let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("a bundle holds the networks of one stage only; export `3d_lowres`"), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    for message in [
+        "balls_000.nii.gz",
+        "the previous stage's segmentation has label 3, expected 0 or one of [1, 2]",
+        "balls_002.nii.gz` does not lie on the image",
+    ] {
+        assert!(text.contains(message), "{message}: {text}");
+    }
+    let done: Vec<_> = (0..6).filter(|case| failed.join(format!("balls_{case:03}.json")).is_file()).collect();
+    assert_eq!(done, [3, 4, 5]);
+}
+
+/// What a command that is refused says.
+fn refused(command: &mut Command) -> String {
+    let output = outcome(command);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
 }
 
 fn check_other_predictions_are_refused(cascade: &Cascade) {

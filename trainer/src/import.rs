@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use bundle_format::Digest;
 use imaging::atomic_file;
-use nnunet::dataset::DatasetJson;
+use nnunet::dataset::{DatasetJson, LabelSet};
 use nnunet::fold::Fold;
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
 use nnunet::topology::UNet;
@@ -62,6 +62,7 @@ pub struct Model {
     dataset_text: String,
     fingerprint: Option<String>,
     configuration: Configuration,
+    labels: LabelSet,
     network: UNet,
     folds: BTreeMap<Fold, Vec<String>>,
 }
@@ -93,15 +94,13 @@ impl Model {
         let folds = folds(request)?;
         let name = configuration_name(folder, &folds)?;
         let configuration = plans.configuration(&name).map_err(refuse)?;
-        if let Some(previous) = configuration.previous_stage() {
-            return Err(ImportError::Cascade { configuration: name, previous });
-        }
         let n_channels = dataset.channels().map_err(refuse_dataset)?.len();
-        let n_outputs = dataset.structures().map_err(refuse_dataset)?.n_outputs();
-        let network = UNet::new(&configuration, n_channels, n_outputs)?;
+        let labels = dataset.structures().map_err(refuse_dataset)?;
+        let n_channels = configuration.n_input_channels(n_channels, &labels);
+        let network = UNet::new(&configuration, n_channels, labels.n_outputs())?;
         let fingerprint = folder.join(FINGERPRINT);
         let fingerprint = fingerprint.is_file().then(|| read_text(&fingerprint)).transpose()?;
-        Ok(Self { plans, name, plans_text, dataset_text, fingerprint, configuration, network, folds })
+        Ok(Self { plans, name, plans_text, dataset_text, fingerprint, configuration, labels, network, folds })
     }
 
     /// Writes the run to `run_folder`, which must not exist, and returns how every fold was imported.

@@ -66,7 +66,15 @@ pub fn digest<'a>(predictions: impl IntoIterator<Item = &'a StoredPrediction>) -
     Digest::of(lines.concat().as_bytes())
 }
 
-fn of_case(predictions: &StagePredictions, stored: &StoredCase) -> Result<StoredPrediction, PredictionError> {
+/// Opens the prediction of a case.
+///
+/// # Errors
+///
+/// [`PredictionError`] if it is missing, damaged or of another grid.
+pub(crate) fn of_case(
+    predictions: &StagePredictions,
+    stored: &StoredCase,
+) -> Result<StoredPrediction, PredictionError> {
     let prediction = predictions.open(stored.case())?;
     let (found, expected) = (prediction.record.shape, stored.record.shape);
     if found == expected {

@@ -10,9 +10,10 @@ mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nnunet::fold::{Fold, Member, spread};
+use nnunet::plans::ConfigurationName;
 
 pub use error::RunFolderError;
 pub(crate) use run::Run;
@@ -69,6 +70,13 @@ pub(crate) fn load(run_folder: &Path, member: Member) -> Result<(CheckpointRecor
         return Err(RunFolderError::Record { member, found });
     }
     Ok((record, weights))
+}
+
+/// The folder of the training of configuration `other` under the same plans.
+pub(crate) fn of_configuration(run_folder: &Path, own: &ConfigurationName, other: &ConfigurationName) -> PathBuf {
+    let name = run_folder.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = name.strip_suffix(own.0.as_str()).unwrap_or(&name);
+    run_folder.with_file_name(format!("{prefix}{other}"))
 }
 
 /// The folds that `run_folder` holds.

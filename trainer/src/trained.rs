@@ -96,9 +96,7 @@ impl Trained {
 
     /// The folder of another configuration's training, under the same plans.
     pub fn folder_of(&self, configuration: &ConfigurationName) -> PathBuf {
-        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = name.strip_suffix(self.name.0.as_str()).unwrap_or(&name);
-        self.folder.with_file_name(format!("{prefix}{configuration}"))
+        run_folder::of_configuration(&self.folder, &self.name, configuration)
     }
 
     /// What a fold left out.

@@ -7,7 +7,7 @@ mod reports;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use bundle_format::BundleContents as _;
 use fs_err as fs;
 use imaging::atomic_file;
@@ -31,7 +31,7 @@ use crate::members::{Members, Networks};
 use crate::memory;
 use crate::model::{Model, ModelMember};
 use crate::predict::Predictor;
-use crate::predict::cases::{self, Found};
+use crate::predict::cases::{self, Folders, Found};
 use crate::predict::report::{CaseOutcome, DoneCase, MemoryFacts, Outcome as CaseResult};
 use crate::predict::rules::Segmentation;
 use crate::predict::trace::{FORMAT, OptionFacts, RunFacts};
@@ -49,6 +49,7 @@ use reports::{Run, print};
 pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let (bundle, engine, counted) = args.source.open(args.device, || args.engine.engine())?.into_parts();
     let model = Model::read(&bundle).context("cannot run the bundle")?;
+    check_stage(args, &model)?;
     let cases = list_cases(args, &model)?;
     let folds = model.folds(&args.folds(), &args.members)?;
     let options = options(args, &model, &folds);
@@ -79,11 +80,27 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// Whether the previous stage is named where there is one, and only there.
+fn check_stage(args: &Args, model: &Model) -> anyhow::Result<()> {
+    let name = &model.pipeline.configuration;
+    match (&model.previous_stage, &args.previous_stage) {
+        (Some(previous), None) => bail!(
+            "the bundle's configuration `{name}` sees the segmentations of `{previous}`: predict the images with a bundle of \
+             that first, and name the folder of its results with --previous-stage"
+        ),
+        (None, Some(_)) => bail!("--previous-stage: the bundle's configuration `{name}` has no previous stage"),
+        _ => Ok(()),
+    }
+}
+
 fn list_cases(args: &Args, model: &Model) -> anyhow::Result<Vec<Found>> {
     let is_same =
         |a: &Path, b: &Path| fs::canonicalize(a).ok().zip(fs::canonicalize(b).ok()).is_some_and(|(a, b)| a == b);
-    ensure!(!is_same(&args.input, &args.output), "`{}` is both input and output", args.input.display());
-    let cases = cases::list(&args.input, &model.file_ending, model.n_channels).context("cannot read the input")?;
+    for input in [Some(&args.input), args.previous_stage.as_ref()].into_iter().flatten() {
+        ensure!(!is_same(input, &args.output), "`{}` is both input and output", input.display());
+    }
+    let folders = Folders { input: &args.input, previous_stage: args.previous_stage.as_deref() };
+    let cases = cases::list(folders, &model.file_ending, model.n_channels).context("cannot read the input")?;
     let (folder, ending) = (args.input.display(), &model.file_ending);
     ensure!(!cases.is_empty(), "`{folder}` has no case; expected files such as `<case>_0000{ending}`");
     Ok(cases)

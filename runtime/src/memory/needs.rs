@@ -18,6 +18,8 @@ use crate::predict::rules::{Average, Segmentation, Select};
 const FLOAT: u64 = 4;
 const DOUBLE: u64 = 8;
 const LABEL: u64 = 1;
+/// A label of a preprocessed case.
+const WIDE_LABEL: u64 = 2;
 const MASK: u64 = 1;
 /// Connected components of a label map: a number for every voxel, and the lists of their unions.
 const COMPONENTS: u64 = 12;
@@ -52,6 +54,8 @@ pub(crate) struct Voxels {
 #[derive(Debug, Clone)]
 pub(crate) struct Work {
     n_channels: u64,
+    /// Channels of the previous stage's segmentation, in a cascade.
+    n_previous: u64,
     n_outputs: u64,
     n_methods: u64,
     n_folds: u64,
@@ -103,6 +107,7 @@ impl Work {
         let others = if predictor.methods.iter().all(is_entropy) { 0 } else { DOUBLE * n_outputs + LABEL * n_members };
         Self {
             n_channels: model.n_channels as u64,
+            n_previous: (model.unet.n_channels - model.n_channels) as u64,
             n_outputs,
             n_methods: predictor.methods.len() as u64,
             n_folds: predictor.folds.len() as u64,
@@ -121,8 +126,9 @@ impl Work {
     /// What a case of these voxels takes.
     pub(crate) fn need(&self, voxels: Voxels) -> CaseNeed {
         let Voxels { file, network } = voxels;
-        let image = FLOAT * self.n_channels * network;
-        let patch_buffers = FLOAT * self.patch * (self.n_channels + 3 * self.n_outputs);
+        let n_inputs = self.n_channels + self.n_previous;
+        let image = FLOAT * n_inputs * network;
+        let patch_buffers = FLOAT * self.patch * (n_inputs + 3 * self.n_outputs);
         CaseNeed {
             prepare: self.prepare(voxels) + image,
             image,
@@ -135,7 +141,13 @@ impl Work {
     /// The channels, one of them a second time as its file is decoded, masks, and what resampling holds of a channel.
     fn prepare(&self, Voxels { file, network }: Voxels) -> u64 {
         let decoded = if self.format == Format::Nifti { FLOAT } else { DECODED_PICTURE };
-        (FLOAT * self.n_channels + decoded + 3 * MASK) * file + 2 * FLOAT * file.max(network)
+        let previous = if self.n_previous > 0 {
+            // Labels as read and widened, as resampled, and the image once more without their channels.
+            (LABEL + 2 * WIDE_LABEL) * file + (2 * WIDE_LABEL + FLOAT * self.n_channels) * network
+        } else {
+            0
+        };
+        (FLOAT * self.n_channels + decoded + 3 * MASK) * file + 2 * FLOAT * file.max(network) + previous
     }
 
     fn sums(&self, voxels: Voxels) -> u64 {
@@ -186,6 +198,7 @@ mod tests {
 
     const WORK: Work = Work {
         n_channels: 2,
+        n_previous: 0,
         n_outputs: 3,
         n_methods: 1,
         n_folds: 2,

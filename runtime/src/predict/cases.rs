@@ -1,6 +1,8 @@
 //! The cases of an input folder, and how one of them becomes an array.
 //!
-//! A case that lacks a channel or has one too many is a failed case, not a failed run: the others go on.
+//! A case that lacks a channel or has one too many is a failed case, not a failed run: the others go on. In a cascade, a
+//! case's segmentation by the previous stage is preprocessed as a reference in training is, and its labels become further
+//! channels; follows nnU-Net's `predict_from_files` with a folder of the previous stage.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,17 +10,43 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fs_err as fs;
-use imaging::Geometry;
 use imaging::file::{self, FileError};
+use imaging::{Geometry, GridMismatch, Volume};
 use nnunet::dataset::{DatasetError, group_cases};
 use nnunet::preprocess::{PreprocessError, Preprocessed, preprocess};
+use nnunet::previous_stage::{self, UnknownLabel};
 
 use super::trace::Seconds;
 use crate::model::Model;
 use crate::resume::{self, FileDigest};
 
-/// A case that was found, and its channel files in order; or why it cannot be one.
-pub(crate) type Found = (String, Result<Vec<PathBuf>, CaseError>);
+/// A case that was found, and its files; or why it cannot be one.
+pub(crate) type Found = (String, Result<CaseFiles, CaseError>);
+
+/// The files that a case is read from.
+#[derive(Debug, Clone)]
+pub(crate) struct CaseFiles {
+    /// One per channel, in order.
+    pub(crate) channels: Vec<PathBuf>,
+    /// What the previous stage of a cascade made of the case.
+    pub(crate) previous_stage: Option<PathBuf>,
+}
+
+impl CaseFiles {
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Path> {
+        self.channels.iter().chain(&self.previous_stage).map(PathBuf::as_path)
+    }
+}
+
+/// Where cases are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Folders<'a> {
+    /// Of images.
+    pub(crate) input: &'a Path,
+    /// Of segmentations by the previous stage, in a cascade.
+    pub(crate) previous_stage: Option<&'a Path>,
+}
 
 /// A case, read and preprocessed.
 pub(crate) struct Prepared {
@@ -32,24 +60,30 @@ pub(crate) struct Prepared {
     pub(crate) seconds: Seconds,
 }
 
-/// Lists the cases of `folder`, sorted by name. Files with another ending are passed over.
+/// Lists the cases of the input folder, sorted by name. Files with another ending are passed over.
 ///
 /// # Errors
 ///
 /// If the folder cannot be read.
-pub(crate) fn list(folder: &Path, ending: &str, n_channels: usize) -> io::Result<Vec<Found>> {
+pub(crate) fn list(folders: Folders<'_>, ending: &str, n_channels: usize) -> io::Result<Vec<Found>> {
     let mut by_case: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(folders.input)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let Some(stem) = name.strip_suffix(ending).filter(|stem| !stem.starts_with('.')) else { continue };
         by_case.entry(case_of(stem).to_owned()).or_default().push(name);
     }
-    let channels = |names: &[String]| {
+    let files = |case: &str, names: &[String]| {
         let grouped = group_cases(names, ending, n_channels)?;
         let files = grouped.into_values().next().unwrap_or_default();
-        Ok(files.iter().map(|file| folder.join(file)).collect())
+        let channels = files.iter().map(|file| folders.input.join(file)).collect();
+        let previous_stage = folders.previous_stage.map(|folder| folder.join(format!("{case}{ending}")));
+        Ok(CaseFiles { channels, previous_stage })
     };
-    Ok(by_case.into_iter().map(|(case, names)| (case, channels(&names))).collect())
+    let found = |(case, names): (String, Vec<String>)| {
+        let files = files(&case, &names);
+        (case, files)
+    };
+    Ok(by_case.into_iter().map(found).collect())
 }
 
 /// The stem without `_NNNN`. A file without channel number is a case of its own, so that its error spoils no other.
@@ -63,17 +97,30 @@ fn case_of(stem: &str) -> &str {
 /// # Errors
 ///
 /// [`CaseError`] naming the file or the step.
-pub(crate) fn prepare(channels: &[PathBuf], model: &Model) -> Result<Prepared, CaseError> {
+pub(crate) fn prepare(files: &CaseFiles, model: &Model) -> Result<Prepared, CaseError> {
     let mut seconds = Seconds::default();
     let start = Instant::now();
-    let inputs = resume::inputs(channels).map_err(|source| CaseError::Digest { source })?;
-    let image = file::read_image(channels)?;
+    let inputs = resume::inputs(files.all()).map_err(|source| CaseError::Digest { source })?;
+    let image = file::read_image(&files.channels)?;
+    let previous = files.previous_stage.as_deref().map(|path| read_previous(path, &image.geometry)).transpose()?;
     seconds.read = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let geometry = image.geometry.clone();
-    let preprocessed = preprocess(image, None, &model.plans, &model.configuration)?;
+    let mut preprocessed = preprocess(image, previous, &model.plans, &model.configuration)?;
+    if let Some(previous) = preprocessed.labels.take() {
+        preprocessed.image = previous_stage::append(&preprocessed.image, &previous.view(), &model.labels)?;
+    }
     seconds.preprocess = start.elapsed().as_secs_f64();
     Ok(Prepared { preprocessed, geometry, inputs, seconds })
+}
+
+fn read_previous(path: &Path, geometry: &Geometry) -> Result<Volume<u8>, CaseError> {
+    let segmentation = file::read_labels(path).map_err(|source| CaseError::Previous { source })?;
+    geometry.same_grid(&segmentation.geometry).map_err(|source| {
+        let path = path.to_owned();
+        CaseError::PreviousGrid { path, source }
+    })?;
+    Ok(segmentation)
 }
 
 /// Why a case cannot be predicted at all.
@@ -100,6 +147,27 @@ pub(crate) enum CaseError {
         #[from]
         source: PreprocessError,
     },
+    /// The previous stage's segmentation cannot be read.
+    #[error("the previous stage's segmentation cannot be read")]
+    Previous {
+        /// Which and why.
+        source: FileError,
+    },
+    /// The previous stage's segmentation lies elsewhere than the image.
+    #[error("`{}` does not lie on the image", path.display())]
+    PreviousGrid {
+        /// The segmentation.
+        path: PathBuf,
+        /// What differs.
+        source: GridMismatch,
+    },
+    /// The previous stage's segmentation has other labels than the bundle.
+    #[error("the previous stage's segmentation cannot be used")]
+    PreviousLabel {
+        /// Which.
+        #[from]
+        source: UnknownLabel,
+    },
     /// A file cannot be read.
     #[error("the image cannot be read")]
     Read {
@@ -118,9 +186,12 @@ mod tests {
         for file in files {
             fs::write(folder.path().join(file), "").unwrap();
         }
-        let found = list(folder.path(), ".nii.gz", 2).unwrap();
-        let found: Vec<_> =
-            found.iter().map(|(case, files)| (case.as_str(), files.as_ref().ok().map(Vec::len))).collect();
+        let folders = Folders { input: folder.path(), previous_stage: None };
+        let found = list(folders, ".nii.gz", 2).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(case, files)| (case.as_str(), files.as_ref().ok().map(|files| files.channels.len())))
+            .collect();
         assert_eq!(found, expected);
     }
 

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use bundle_format::{BundleError, EntryPathError, ValueError};
 use nnunet::dataset::{CaseId, DatasetError};
 use nnunet::fold::{Fold, Member};
-use nnunet::plans::{ConfigurationName, PlansError};
+use nnunet::plans::PlansError;
+use nnunet::previous_stage::UnknownLabel;
 use nnunet::topology::TopologyError;
 
 use crate::cross_validation::SplitsError;
@@ -17,6 +18,7 @@ use crate::probe::ProbeError;
 use crate::raw_dataset::RawDatasetError;
 use crate::run_folder::RunFolderError;
 use crate::run_record::RunRecordError;
+use crate::stage_predictions::PredictionError;
 use crate::store::StoreError;
 use crate::validation::ResultsError;
 use crate::weights::WeightsError;
@@ -31,17 +33,6 @@ pub enum ExportError {
         /// Which rule it would break.
         #[from]
         source: BundleError,
-    },
-    /// A bundle holds one stage, and the configuration needs the one before it.
-    #[error(
-        "`{configuration}` sees the segmentations of `{previous}`, and a bundle holds the networks of one stage only; \
-         export `{previous}` or another configuration"
-    )]
-    Cascade {
-        /// The configuration.
-        configuration: ConfigurationName,
-        /// Its previous stage.
-        previous: ConfigurationName,
     },
     /// A preprocessed case does not fit the data set.
     #[error("preprocessed case `{case}` has {found} channels, `dataset.json` names {expected}")]
@@ -140,6 +131,19 @@ pub enum ExportError {
     PlansDigest {
         /// Why.
         source: RunRecordError,
+    },
+    /// The previous stage left no segmentation of the probe case that can be used.
+    #[error("the probe case lacks the previous stage's segmentation")]
+    Previous {
+        /// What is wrong.
+        source: Box<PredictionError>,
+    },
+    /// The previous stage's segmentation of the probe case has a label that the data set has not.
+    #[error("the probe case cannot be used")]
+    PreviousLabel {
+        /// Which.
+        #[from]
+        source: UnknownLabel,
     },
     /// The probe case could not be run.
     #[error("the probe case cannot be made")]

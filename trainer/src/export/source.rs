@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bundle_format::Digest;
-use ndarray::Array4;
+use ndarray::{Array3, Array4};
 use nnunet::dataset::{CaseId, DatasetJson, LabelSet};
 use nnunet::fold::{Fold, Member};
 use nnunet::pipeline::Pipeline;
 use nnunet::plans::{Configuration, ConfigurationName, Plans};
+use nnunet::previous_stage::append;
 use nnunet::topology::UNet;
 
 use super::{ExportError, Request};
 use crate::cross_validation;
 use crate::import::{self, FINGERPRINT};
+use crate::previous_stage;
 use crate::probe::Origin;
 use crate::raw_dataset::read_text;
 use crate::run_folder::{self, Run};
 use crate::run_record::RunRecord;
+use crate::stage_predictions::StagePredictions;
 use crate::store::Store;
 
 /// Everything about a training but its weights.
@@ -62,15 +65,13 @@ impl Source {
         let refuse = |source| ExportError::Plans { path: plans_path.clone(), source };
         let plans = Plans::parse(&plans_text).map_err(refuse)?;
         let configuration = plans.configuration(&name).map_err(refuse)?;
-        if let Some(previous) = configuration.previous_stage() {
-            return Err(ExportError::Cascade { configuration: name, previous });
-        }
         let dataset_path = request.run_folder.join("dataset.json");
         let dataset_text = read_text(&dataset_path)?;
         let refuse = |source| ExportError::Dataset { path: dataset_path.clone(), source };
         let dataset = DatasetJson::parse(&dataset_text).map_err(refuse)?;
         let (channels, labels) = (dataset.channels().map_err(refuse)?, dataset.structures().map_err(refuse)?);
-        let network = UNet::new(&configuration, channels.len(), labels.n_outputs())?;
+        let n_channels = configuration.n_input_channels(channels.len(), &labels);
+        let network = UNet::new(&configuration, n_channels, labels.n_outputs())?;
         let runs = run_folder::runs(&request.run_folder, &request.folds)?;
         let expected = RunRecord::digest(&plans).map_err(|source| ExportError::PlansDigest { source })?;
         if let Some((&fold, _)) = runs.iter().find(|(_, run)| !run.is_of(expected, &name)) {
@@ -108,14 +109,15 @@ impl Source {
 
     /// The block that fills a patch, and where it comes from: the middle of the first validation case of `fold`. Of an
     /// imported run the image that was named when it was imported, else such a case where the data set is preprocessed,
-    /// else the noise that was put aside.
+    /// else the noise that was put aside. In a cascade, what the previous stage has found there follows; where nothing was
+    /// trained here, that is nothing.
     pub(super) fn probe_case(&self, request: &Request, fold: Fold) -> Result<(Origin, Array4<f32>), ExportError> {
         match self.runs.get(&fold) {
             Some(Run::Imported(import)) => {
                 if import.probe.is_none()
                     && let Some((case, folder)) = self.stored_case(request, fold)?
                 {
-                    let image = self.middle(folder, &case)?;
+                    let image = self.middle(folder, &case, None)?;
                     return Ok((Origin::Case(case), image));
                 }
                 let image = import::read_probe(&request.run_folder)
@@ -129,13 +131,18 @@ impl Source {
             Some(Run::Trained(run, _)) => {
                 let case = run.split.val.first().ok_or(ExportError::NoCase { fold })?;
                 let folder = request.dataset_folder.as_deref().ok_or(ExportError::NoDataset { fold })?;
-                Ok((Origin::Case(case.clone()), self.middle(folder, case)?))
+                let previous = self.configuration.previous_stage().map(|previous| {
+                    let folder = run_folder::of_configuration(&request.run_folder, &self.name, &previous);
+                    StagePredictions::new(&folder, &self.name)
+                });
+                Ok((Origin::Case(case.clone()), self.middle(folder, case, previous.as_ref())?))
             }
             None => Err(ExportError::NoCase { fold }),
         }
     }
 
-    /// The first validation case of a fold, if the data set is preprocessed for this configuration.
+    /// The first validation case of a fold, if the data set is preprocessed for this configuration, and by us: nnU-Net's
+    /// own files lie in folders of the same name.
     fn stored_case<'r>(&self, request: &'r Request, fold: Fold) -> Result<Option<(CaseId, &'r Path)>, ExportError> {
         let Some(folder) = request.dataset_folder.as_deref() else { return Ok(None) };
         let splits = folder.join(cross_validation::FILE_NAME);
@@ -143,13 +150,21 @@ impl Source {
         if !splits.is_file() || !store.is_dir() {
             return Ok(None);
         }
-        Ok(cross_validation::first_validation_case(&splits, fold)?.map(|case| (case, folder)))
+        let case = cross_validation::first_validation_case(&splits, fold)?;
+        let store = Store::new(store);
+        Ok(case.filter(|case| store.open(case).is_ok()).map(|case| (case, folder)))
     }
 
-    fn middle(&self, dataset_folder: &Path, case: &CaseId) -> Result<Array4<f32>, ExportError> {
+    /// The middle of a preprocessed case, in a cascade with what `previous` has of it, and nothing if that is `None`.
+    fn middle(
+        &self,
+        dataset_folder: &Path,
+        case: &CaseId,
+        previous: Option<&StagePredictions>,
+    ) -> Result<Array4<f32>, ExportError> {
         let store = Store::new(dataset_folder.join(&self.configuration.data_identifier));
         let stored = store.open(case)?;
-        let (found, expected) = (stored.record.n_channels, self.network.n_channels);
+        let (found, expected) = (stored.record.n_channels, self.channels.len());
         if found != expected {
             return Err(ExportError::Channels { case: case.clone(), expected, found });
         }
@@ -158,7 +173,21 @@ impl Source {
         let upper = [0, 1, 2].map(|axis| lower[axis] + patch[axis].min(shape[axis]));
         let block = stored.read_block(lower, upper)?;
         let [z, y, x] = block.shape;
-        Ok(Array4::from_shape_vec((found, z, y, x), block.image).expect("a block has the voxels of its shape"))
+        let of_its_shape = "a block has the voxels of its shape";
+        let image = Array4::from_shape_vec((found, z, y, x), block.image).expect(of_its_shape);
+        if self.configuration.previous_stage().is_none() {
+            return Ok(image);
+        }
+        let segmentation = match previous {
+            Some(predictions) => {
+                let prediction = previous_stage::of_case(predictions, &stored)
+                    .map_err(|source| ExportError::Previous { source: Box::new(source) })?;
+                let labels = prediction.read_block(lower, upper)?.labels;
+                Array3::from_shape_vec((z, y, x), labels).expect(of_its_shape)
+            }
+            None => Array3::zeros((z, y, x)),
+        };
+        Ok(append(&image, &segmentation.view(), &self.labels)?)
     }
 }
 

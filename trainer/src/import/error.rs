@@ -8,6 +8,7 @@ use nnunet::dataset::DatasetError;
 use nnunet::fold::Fold;
 use nnunet::plans::{ConfigurationName, PlansError};
 use nnunet::preprocess::PreprocessError;
+use nnunet::previous_stage::UnknownLabel;
 use nnunet::topology::TopologyError;
 
 use crate::checkpoint::CheckpointError;
@@ -21,11 +22,6 @@ use crate::weights::WeightsError;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the fields say what the messages say of them")]
 pub enum ImportError {
-    /// The model is a second stage, which no bundle holds.
-    #[error(
-        "`{configuration}` sees the segmentations of `{previous}`; a cascade cannot be imported, only trained here"
-    )]
-    Cascade { configuration: ConfigurationName, previous: ConfigurationName },
     /// A checkpoint cannot be used.
     #[error("`{}` cannot be imported", path.display())]
     Checkpoint { path: PathBuf, source: Box<PthError> },
@@ -71,6 +67,9 @@ pub enum ImportError {
     /// The image of the probe case does not fit the plans.
     #[error("the image of the probe case cannot be preprocessed")]
     Preprocess { source: PreprocessError },
+    /// The previous stage's channels of the probe case cannot be made.
+    #[error("the image of the probe case cannot be used in a cascade")]
+    PreviousStage { source: UnknownLabel },
     /// The probe case that was put aside is malformed.
     #[error("`{}` holds no `image` of four axes", path.display())]
     Probe { path: PathBuf },

@@ -1,13 +1,15 @@
 //! The patch of a probe case, where no preprocessed validation case is at hand.
 //!
 //! From an image that the user names, preprocessed as in prediction; else from seeded normal noise, which is what a
-//! normalized image looks like to a kernel but not to a radiologist. The record says which.
+//! normalized image looks like to a kernel but not to a radiologist. The record says which. In a cascade, the previous
+//! stage has found nothing in that image.
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array4, s};
+use ndarray::{Array3, Array4, s};
 use nnunet::fold::Fold;
 use nnunet::preprocess::preprocess;
+use nnunet::previous_stage;
 
 use super::{ImportError, Model};
 use crate::random::{Purpose, Stream, normal};
@@ -54,7 +56,13 @@ fn real(files: &[PathBuf], model: &Model) -> Result<Array4<f32>, ImportError> {
     let image = imaging::file::read_image(files).map_err(|source| ImportError::Image { source: Box::new(source) })?;
     let prepared = preprocess(image, None, &model.plans, &model.configuration)
         .map_err(|source| ImportError::Preprocess { source })?;
-    Ok(prepared.image)
+    if model.configuration.previous_stage().is_none() {
+        return Ok(prepared.image);
+    }
+    let (_, z, y, x) = prepared.image.dim();
+    let nothing = Array3::<u8>::zeros((z, y, x));
+    previous_stage::append(&prepared.image, &nothing.view(), &model.labels)
+        .map_err(|source| ImportError::PreviousStage { source })
 }
 
 fn noise(n_channels: usize, [z, y, x]: [usize; 3]) -> Array4<f32> {

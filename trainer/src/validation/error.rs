@@ -13,6 +13,7 @@ use nnunet::mirroring::MirroringError;
 use nnunet::plans::ConfigurationName;
 use nnunet::postprocessing::PostprocessingError;
 use nnunet::preprocess::PreprocessError;
+use nnunet::previous_stage::UnknownLabel;
 use nnunet::sliding_window::WindowError;
 use nnunet::uncertainty::TooFewMembers;
 use tch::TchError;
@@ -108,14 +109,12 @@ pub enum ValidationError {
         source: Box<PredictionError>,
     },
     /// The previous stage's segmentation has a label that the data set has not.
-    #[error("the segmentation of `{configuration}` has label {found}, foreground are 1 to {n_foreground}")]
+    #[error("the segmentation of `{configuration}` cannot be used")]
     PreviousLabel {
         /// The previous stage.
         configuration: ConfigurationName,
-        /// The label.
-        found: u8,
-        /// Foreground labels of the data set.
-        n_foreground: usize,
+        /// Which label.
+        source: UnknownLabel,
     },
     /// The scores cannot be read.
     #[error("the scores of a case cannot be read")]

@@ -6,10 +6,11 @@
 //! stage need not be preprocessed yet.
 
 use bundle_format::Digest;
-use ndarray::{Array3, Array4, Axis, Zip, s};
+use ndarray::{Array4, Zip};
 use nnunet::dataset::{CaseId, LabelSet};
 use nnunet::plans::{Configuration, ConfigurationName};
 use nnunet::preprocess::CaseProperties;
+use nnunet::previous_stage;
 use nnunet::segmentation::segmentation;
 
 use super::ValidationError;
@@ -54,12 +55,8 @@ impl Stages {
             return Err(refuse(PredictionError::Grid { path: predictions.path(case), expected, found }));
         }
         let segmentation = prediction.read().map_err(refuse)?;
-        let foreground = labels.foreground();
-        if let Some(&found) = segmentation.iter().find(|&&label| label != 0 && !foreground.contains(&label)) {
-            let n_foreground = foreground.len();
-            return Err(ValidationError::PreviousLabel { configuration: name.clone(), found, n_foreground });
-        }
-        *image = with_one_hot(image, &segmentation, &foreground);
+        *image = previous_stage::append(image, &segmentation.view(), labels)
+            .map_err(|source| ValidationError::PreviousLabel { configuration: name.clone(), source })?;
         Ok(Some(prediction.record.labels))
     }
 
@@ -129,29 +126,11 @@ impl Mean {
     }
 }
 
-/// The image with a channel per foreground label behind its own.
-fn with_one_hot(image: &Array4<f32>, segmentation: &Array3<u8>, foreground: &[u8]) -> Array4<f32> {
-    let (n_channels, z, y, x) = image.dim();
-    let mut whole = Array4::zeros((n_channels + foreground.len(), z, y, x));
-    whole.slice_mut(s![..n_channels, .., .., ..]).assign(image);
-    for (channel, &wanted) in whole.axis_iter_mut(Axis(0)).skip(n_channels).zip(foreground) {
-        Zip::from(channel).and(segmentation).for_each(|value, &label| *value = f32::from(u8::from(label == wanted)));
-    }
-    whole
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::{arr3, array};
+    use ndarray::array;
 
     use super::*;
-
-    #[test]
-    fn labels_become_channels_behind_those_of_the_image() {
-        let image = Array4::from_elem((1, 1, 1, 3), 0.5);
-        let whole = with_one_hot(&image, &arr3(&[[[0, 2, 1]]]), &[1, 2]);
-        assert_eq!(whole, array![[[[0.5, 0.5, 0.5]]], [[[0.0, 0.0, 1.0]]], [[[0.0, 1.0, 0.0]]]]);
-    }
 
     #[test]
     fn a_mean_is_that_of_its_members_and_none_of_nobody() {

@@ -23,6 +23,8 @@ Examples:
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --json > cases.jsonl
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --memory 8GiB --jobs 4 --resume
   unnunet predict -b hearts.unb --public-key vendor.pub -i images -o predictions --members 3 --select mean
+  unnunet predict -b lowres.unb --public-key vendor.pub -i images -o lowres
+  unnunet predict -b cascade.unb --public-key vendor.pub -i images -o predictions --previous-stage lowres
   unnunet predict --store /var/lib/unnunet --public-key vendor.pub -i images -o predictions
 
 INPUT holds one file per channel, `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, … OUTPUT receives
@@ -59,6 +61,9 @@ pub(in crate::cli) struct Args {
     /// Folder for the results; it is made if it is not there
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: PathBuf,
+    /// Folder of the previous stage's segmentations of the same cases, `<case>.nii.gz`; for a cascade's later stage only
+    #[arg(long, value_name = "DIR")]
+    pub(super) previous_stage: Option<PathBuf>,
     /// Folds that predict; all of the bundle by default
     #[arg(long, value_name = "FOLD,…", value_delimiter = ',')]
     folds: Vec<u16>,

@@ -59,7 +59,7 @@ pub(super) fn arrange(
 fn run_first(predictor: &Predictor<'_>, members: &mut Members<'_>) -> anyhow::Result<()> {
     let first = predictor.members().next().context("the bundle has no member")?;
     let [z, y, x] = predictor.model.configuration.patch_zyx();
-    let patch = Array5::zeros((1, predictor.model.n_channels, z, y, x));
+    let patch = Array5::zeros((1, predictor.model.unet.n_channels, z, y, x));
     members.with(&first.id, |network| (0..N_RUNS).try_for_each(|_| network.predict(patch.view()).map(drop)))??;
     Ok(())
 }
@@ -68,7 +68,7 @@ fn run_first(predictor: &Predictor<'_>, members: &mut Members<'_>) -> anyhow::Re
 fn needs(predictor: &Predictor<'_>, cases: &[Found]) -> Vec<CaseNeed> {
     let work = Work::of(predictor);
     let need = |(_, files): &Found| {
-        let geometry = imaging::file::read_geometry(files.as_ref().ok()?.first()?).ok()?;
+        let geometry = imaging::file::read_geometry(files.as_ref().ok()?.channels.first()?).ok()?;
         Some(work.need(Voxels::of(&geometry, predictor.model)))
     };
     cases.par_iter().filter_map(need).collect()
