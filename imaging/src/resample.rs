@@ -20,7 +20,9 @@ mod kernel;
 mod labels;
 mod prefilter;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayViewMut3, Axis, Zip};
+use std::ops::Range;
+
+use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3, Axis, Slice, Zip};
 use rayon::prelude::*;
 
 use crate::Spacing;
@@ -137,37 +139,114 @@ pub fn resample_channel(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'
     let (z, y, x) = source.dim();
     plan.assert_extents([z, y, x]);
     if let Some(coarse) = plan.coarse_axis() {
-        return slice_by_slice(source, target, plan, coarse);
+        return slice_by_slice(source, target, Work::whole(plan), coarse);
     }
-    along(source, target.view_mut(), plan, &[0, 1, 2], plan.order);
+    along(source, target.view_mut(), Work::whole(plan), &[0, 1, 2], plan.order);
     if plan.order == SplineOrder::Cubic && plan.from != plan.to {
         let (low, high) = range(source);
         Zip::from(target).par_for_each(|value| *value = value.clamp(low, high));
     }
 }
 
+/// Slices of the new grid across one axis.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Part {
+    /// The axis, 0 to 2.
+    pub axis: usize,
+    /// Indices on the new grid.
+    pub slices: Range<usize>,
+}
+
+/// Resamples every channel of `[channel, z, y, x]` to a part of the new grid:
+/// what [`resample_channels`] has there, bit by bit.
+///
+/// Only the voxels that the part is made of are read, unless the order is
+/// [`SplineOrder::Cubic`], which makes every voxel of all.
+///
+/// # Panics
+///
+/// As [`resample_channel`], and if the part does not lie on the new grid.
+pub fn resample_part(voxels: ArrayView4<'_, f32>, plan: &ResamplePlan, part: &Part) -> Array4<f32> {
+    let mut shape = plan.to;
+    shape[part.axis] = part.slices.len();
+    let [z, y, x] = shape;
+    let mut resampled = Array4::zeros((voxels.dim().0, z, y, x));
+    for (source, target) in voxels.outer_iter().zip(resampled.outer_iter_mut()) {
+        channel_part(source, target, plan, part);
+    }
+    resampled
+}
+
+fn channel_part(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'_, f32>, plan: &ResamplePlan, part: &Part) {
+    let (z, y, x) = source.dim();
+    plan.assert_extents([z, y, x]);
+    let (axis, slices) = (Axis(part.axis), Slice::from(part.slices.clone()));
+    if plan.order == SplineOrder::Cubic {
+        let mut whole = Array3::zeros(plan.to);
+        resample_channel(source, whole.view_mut(), plan);
+        target.assign(&whole.slice_axis(axis, slices));
+        return;
+    }
+    let coarse = plan.coarse_axis();
+    let order = if coarse == Some(part.axis) { SplineOrder::Nearest } else { plan.order };
+    let (from, to) = (plan.from[part.axis], plan.to[part.axis]);
+    let reach = if from == to {
+        part.slices.clone()
+    } else {
+        AxisKernel::new(order, from, to).reach(part.slices.clone(), from)
+    };
+    let source = source.slice_axis(axis, Slice::from(reach.clone()));
+    let work = Work { plan, part: Some((part, reach.start)) };
+    match coarse {
+        Some(coarse) => slice_by_slice(source, target, work, coarse),
+        None => along(source, target, work, &[0, 1, 2], plan.order),
+    }
+}
+
+/// A plan, and the part of it that is at hand, with the index of the first old slice that is there.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    plan: &'a ResamplePlan,
+    part: Option<(&'a Part, usize)>,
+}
+
+impl<'a> Work<'a> {
+    fn whole(plan: &'a ResamplePlan) -> Self {
+        Self { plan, part: None }
+    }
+
+    fn kernel(self, order: SplineOrder, axis: usize) -> AxisKernel {
+        let kernel = AxisKernel::new(order, self.plan.from[axis], self.plan.to[axis]);
+        match self.part {
+            Some((part, start)) if part.axis == axis => kernel.part(part.slices.clone(), start),
+            _ => kernel,
+        }
+    }
+}
+
 /// Resamples the slices across the `coarse` axis, each clipped to its own
 /// range, and then picks the nearest of them for each new slice.
-fn slice_by_slice(source: ArrayView3<'_, f32>, target: ArrayViewMut3<'_, f32>, plan: &ResamplePlan, coarse: usize) {
+fn slice_by_slice(source: ArrayView3<'_, f32>, target: ArrayViewMut3<'_, f32>, work: Work<'_>, coarse: usize) {
     let in_plane: Vec<usize> = (0..3).filter(|&axis| axis != coarse).collect();
-    if plan.from[coarse] == plan.to[coarse] {
-        return in_plane_clipped(source, target, plan, (coarse, &in_plane));
+    if work.plan.from[coarse] == work.plan.to[coarse] {
+        return in_plane_clipped(source, target, work, (coarse, &in_plane));
     }
-    let mut shape = plan.to;
-    shape[coarse] = plan.from[coarse];
+    let mut shape = target.raw_dim();
+    shape[coarse] = source.len_of(Axis(coarse));
     let mut slices = Array3::zeros(shape);
-    in_plane_clipped(source, slices.view_mut(), plan, (coarse, &in_plane));
-    along(slices.view(), target, plan, &[coarse], SplineOrder::Nearest);
+    in_plane_clipped(source, slices.view_mut(), work, (coarse, &in_plane));
+    along(slices.view(), target, work, &[coarse], SplineOrder::Nearest);
 }
 
 fn in_plane_clipped(
     source: ArrayView3<'_, f32>,
     mut target: ArrayViewMut3<'_, f32>,
-    plan: &ResamplePlan,
+    work: Work<'_>,
     (coarse, in_plane): (usize, &[usize]),
 ) {
-    along(source, target.view_mut(), plan, in_plane, plan.order);
-    if plan.order == SplineOrder::Cubic {
+    let order = work.plan.order;
+    along(source, target.view_mut(), work, in_plane, order);
+    if order == SplineOrder::Cubic {
         let slices = source.axis_iter(Axis(coarse)).into_par_iter();
         slices.zip(target.axis_iter_mut(Axis(coarse))).for_each(|(source, mut slice)| {
             let (low, high) = plane_range(source);
@@ -181,44 +260,49 @@ fn in_plane_clipped(
 fn along(
     source: ArrayView3<'_, f32>,
     mut target: ArrayViewMut3<'_, f32>,
-    plan: &ResamplePlan,
+    work: Work<'_>,
     axes: &[usize],
     order: SplineOrder,
 ) {
-    let mut axes: Vec<usize> = axes.iter().copied().filter(|&axis| plan.from[axis] != plan.to[axis]).collect();
-    axes.sort_by(|&a, &b| (plan.to[a] * plan.from[b]).cmp(&(plan.to[b] * plan.from[a])));
+    let ResamplePlan { from, to, .. } = work.plan;
+    let mut axes: Vec<usize> = axes.iter().copied().filter(|&axis| from[axis] != to[axis]).collect();
+    axes.sort_by(|&a, &b| (to[a] * from[b]).cmp(&(to[b] * from[a])));
+    let kernel = |axis| work.kernel(order, axis);
     match axes[..] {
         [] => Zip::from(&mut target).and(source).par_for_each(|copy, &value| *copy = value),
-        [only] => resample_axis(source, target, only, order),
-        [first @ (1 | 2), second @ (1 | 2)] => in_planes(source, target, [first, second], order),
-        [first @ (1 | 2), second @ (1 | 2), last] => {
-            let mut planes = Array3::zeros((plan.from[0], plan.to[1], plan.to[2]));
-            in_planes(source, planes.view_mut(), [first, second], order);
-            resample_axis(planes.view(), target, last, order);
+        [only] => resample_axis(source, target, only, &kernel(only)),
+        [first @ (1 | 2), 1 | 2] => in_planes(source, target, first, [&kernel(1), &kernel(2)]),
+        [first @ (1 | 2), 1 | 2, last] => {
+            let (_, y, x) = target.dim();
+            let mut planes = Array3::zeros((source.dim().0, y, x));
+            in_planes(source, planes.view_mut(), first, [&kernel(1), &kernel(2)]);
+            resample_axis(planes.view(), target, last, &kernel(last));
         }
-        [first, ..] => {
+        [first, ref others @ ..] => {
             let mut shape = source.raw_dim();
-            shape[first] = plan.to[first];
+            shape[first] = target.len_of(Axis(first));
             let mut partly = Array3::zeros(shape);
-            resample_axis(source, partly.view_mut(), first, order);
-            let mut from = plan.from;
-            from[first] = plan.to[first];
-            along(partly.view(), target, &ResamplePlan { from, ..*plan }, &axes, order);
+            resample_axis(source, partly.view_mut(), first, &kernel(first));
+            along(partly.view(), target, work, others, order);
         }
     }
 }
 
-/// Resamples the slices along y and x, in the order given, one axis after the
-/// other while the slice is in cache.
-fn in_planes(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'_, f32>, axes: [usize; 2], order: SplineOrder) {
+/// Resamples the slices along y and x, `first` one of them and then the other
+/// while the slice is in cache.
+fn in_planes(
+    source: ArrayView3<'_, f32>,
+    mut target: ArrayViewMut3<'_, f32>,
+    first: usize,
+    [columns, rows]: [&AxisKernel; 2],
+) {
     let (_, y, x) = source.dim();
     let (_, to_y, to_x) = target.dim();
-    let (columns, rows) = (AxisKernel::new(order, y, to_y), AxisKernel::new(order, x, to_x));
-    let between = if axes == [1, 2] { (to_y, x) } else { (y, to_x) };
+    let between = if first == 1 { (to_y, x) } else { (y, to_x) };
     let slices = source.axis_iter(Axis(0)).into_par_iter().zip(target.axis_iter_mut(Axis(0)));
     let buffers = || (Array2::zeros(between), Vec::new());
     slices.for_each_init(buffers, |(partly, line), (source, target)| {
-        if axes == [1, 2] {
+        if first == 1 {
             columns.along_columns(source, partly.view_mut(), line);
             rows.along_rows(partly.view(), target, line);
         } else {

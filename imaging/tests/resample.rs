@@ -5,8 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use imaging::Spacing;
-use imaging::resample::{ResamplePlan, SeparateAxis, SplineOrder, resample_channels, resample_labels};
-use ndarray::{Array3, Array4};
+use imaging::resample::{
+    Part, ResamplePlan, SeparateAxis, SplineOrder, resample_channels, resample_labels, resample_part,
+};
+use ndarray::{Array3, Array4, Axis, Slice};
 use proptest::prelude::*;
 use serde::Deserialize;
 
@@ -108,6 +110,22 @@ proptest! {
         prop_assert_eq!(&resampled.shape()[1..], &plan.to);
         let (lowest, highest) = range(&resampled);
         prop_assert!(lowest >= low && highest <= high);
+    }
+
+    #[test]
+    fn a_part_is_what_the_whole_has_there(plan in any_plan(), axis in 0..3_usize, (a, b) in (0.0..1.0, 0.0..1.0)) {
+        let [z, y, x] = plan.from;
+        let mut state = 1_u32;
+        let image = Array4::from_shape_simple_fn((2, z, y, x), || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f32::from(u16::try_from(state >> 16).unwrap())
+        });
+        let n = plan.to[axis];
+        let at = |share: f64| ((share * n as f64) as usize).min(n - 1);
+        let slices = at(f64::min(a, b))..at(f64::max(a, b)) + 1;
+        let part = resample_part(image.view(), &plan, &Part { axis, slices: slices.clone() });
+        let whole = resample_channels(image, &plan);
+        prop_assert_eq!(part, whole.slice_axis(Axis(axis + 1), Slice::from(slices)));
     }
 
     #[test]

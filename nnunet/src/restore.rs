@@ -3,15 +3,20 @@
 //! Every step of [`crate::preprocess`] is undone in reverse: resample the logits to the crop, turn them into
 //! probabilities, put the crop back, transpose back. Follows nnU-Net's `export_prediction.py`: resampling precedes
 //! softmax, and outside the crop everything is background. Departs from it by dividing the logits by a temperature
-//! first.
+//! first, and by doing all of this [slab by slab](each_slab): a scan's probabilities of all classes take gigabytes.
 
-use imaging::resample::resample_channels;
-use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut2, Axis, s};
+use std::ops::Range;
+
+use imaging::resample::{Part, ResamplePlan, SplineOrder, resample_channels, resample_part};
+use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use crate::dataset::LabelSet;
 use crate::plans::Configuration;
 use crate::preprocess::{CaseProperties, PreprocessError};
+
+/// Bytes of a slab, unless one slice takes more.
+const SLAB_BYTES: usize = 64 << 20;
 
 /// What the network's outputs mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,76 @@ pub fn probabilities(
 ) -> Result<Array4<f32>, PreprocessError> {
     let cropped = activated(logits_of_crop(logits, properties, configuration)?, head, temperature);
     Ok(uncrop(cropped, properties, head))
+}
+
+/// As [`probabilities`], but hands them over in slabs: all classes of some slices `[z, y, x]` of the file, from the first
+/// slice to the last, and each value bit by bit what [`probabilities`] has there.
+///
+/// # Errors
+///
+/// As [`probabilities`].
+///
+/// # Panics
+///
+/// As [`probabilities`].
+pub fn each_slab(
+    logits: ArrayView4<'_, f32>,
+    (properties, configuration): (&CaseProperties, &Configuration),
+    head: OutputHead,
+    temperature: f32,
+    on_slab: &mut dyn FnMut(&Array4<f32>),
+) -> Result<(), PreprocessError> {
+    let plan = properties.backward(&configuration.resampling_fn_probabilities_kwargs)?;
+    let thickness = match plan.order {
+        SplineOrder::Cubic => properties.original_shape[0],
+        SplineOrder::Nearest | SplineOrder::Linear => slab_thickness(properties.original_shape, logits.dim().0),
+    };
+    each_slab_of(thickness, logits, (properties, &plan), (head, temperature), on_slab);
+    Ok(())
+}
+
+fn each_slab_of(
+    thickness: usize,
+    logits: ArrayView4<'_, f32>,
+    (properties, plan): (&CaseProperties, &ResamplePlan),
+    (head, temperature): (OutputHead, f32),
+    on_slab: &mut dyn FnMut(&Array4<f32>),
+) {
+    let [a, b, c] = properties.transpose_forward;
+    // The axis of the network that is z of the file.
+    let axis = usize::from(a != 0) + usize::from(a != 0 && b != 0);
+    let [n_slices, y, x] = properties.original_shape;
+    let crop = &properties.crop;
+    let kept = crop.range(axis);
+    for first in (0..n_slices).step_by(thickness) {
+        let slices = first..(first + thickness).min(n_slices);
+        let inside = slices.start.max(kept.start)..slices.end.min(kept.end);
+        let mut whole = background((logits.dim().0, slices.len(), y, x), head);
+        if !inside.is_empty() {
+            let part = Part { axis, slices: shifted(&inside, kept.start) };
+            let cropped = activated(resample_part(logits, plan, &part), head, temperature);
+            if cropped.dim() == whole.dim() && [a, b, c] == [0, 1, 2] {
+                whole = cropped;
+            } else {
+                let mut ranges = [0, 1, 2].map(|axis| crop.range(axis));
+                ranges[axis] = shifted(&inside, slices.start);
+                let [i, j, k] = ranges;
+                let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
+                transposed.slice_mut(s![.., i, j, k]).assign(&cropped);
+            }
+        }
+        on_slab(&whole);
+    }
+}
+
+fn shifted(range: &Range<usize>, by: usize) -> Range<usize> {
+    range.start - by..range.end - by
+}
+
+/// Slices of a slab of a file of extents `[z, y, x]`, at least one.
+pub fn slab_thickness([z, y, x]: [usize; 3], n_outputs: usize) -> usize {
+    let slice = size_of::<f32>().saturating_mul(n_outputs).saturating_mul(y).saturating_mul(x);
+    (SLAB_BYTES / slice.max(1)).clamp(1, z.max(1))
 }
 
 /// Turns logits `[class, z, y, x]` of one stage of a cascade into probabilities on the grid of the next, which has
@@ -124,16 +199,22 @@ fn activate(mut row: ArrayViewMut2<'_, f32>, head: OutputHead, temperature: f32)
     }
 }
 
+/// Probabilities of nothing but background.
+fn background(shape: (usize, usize, usize, usize), head: OutputHead) -> Array4<f32> {
+    let mut whole = Array4::zeros(shape);
+    if head == OutputHead::Softmax {
+        whole.index_axis_mut(Axis(0), 0).fill(1.0);
+    }
+    whole
+}
+
 fn uncrop(cropped: Array4<f32>, properties: &CaseProperties, head: OutputHead) -> Array4<f32> {
     let [a, b, c] = properties.transpose_forward;
     if properties.cropped_shape == properties.original_shape && [a, b, c] == [0, 1, 2] {
         return cropped;
     }
     let [z, y, x] = properties.original_shape;
-    let mut whole = Array4::zeros((cropped.dim().0, z, y, x));
-    if head == OutputHead::Softmax {
-        whole.index_axis_mut(Axis(0), 0).fill(1.0);
-    }
+    let mut whole = background((cropped.dim().0, z, y, x), head);
     let crop = &properties.crop;
     let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
     transposed.slice_mut(s![.., crop.range(0), crop.range(1), crop.range(2)]).assign(&cropped);
@@ -144,6 +225,56 @@ fn uncrop(cropped: Array4<f32>, properties: &CaseProperties, head: OutputHead) -
 mod tests {
     use super::*;
     use crate::crop::BoundingBox;
+    use crate::plans::{ConfigurationName, Plans};
+
+    /// Logits that differ everywhere, restored in slabs of every thickness.
+    fn check_slabs(properties: &CaseProperties, head: OutputHead) {
+        const PLANS: &str = include_str!("../tests/golden/plans/hippocampus.json");
+        let name = ConfigurationName("3d_fullres".into());
+        let configuration = Plans::parse(PLANS).unwrap().configuration(&name).unwrap();
+        let [i, j, k] = properties.resampled_shape;
+        let logits = Array4::from_shape_fn((3, i, j, k), |(c, z, y, x)| ((7 * z + 5 * y + 3 * x + c) as f32).sin());
+        let expected = probabilities(logits.clone(), properties, &configuration, head, 1.5).unwrap();
+        let plan = properties.backward(&configuration.resampling_fn_probabilities_kwargs).unwrap();
+        for thickness in 1..=properties.original_shape[0] {
+            let mut slabs = Vec::new();
+            let mut keep = |slab: &Array4<f32>| slabs.push(slab.clone());
+            each_slab_of(thickness, logits.view(), (properties, &plan), (head, 1.5), &mut keep);
+            assert!(slabs.iter().all(|slab| slab.dim().1 <= thickness));
+            let slabs: Vec<_> = slabs.iter().map(|slab| slab.view()).collect();
+            assert_eq!(ndarray::concatenate(Axis(1), &slabs).unwrap(), expected, "{properties:?} {thickness}");
+        }
+    }
+
+    #[test]
+    fn slabs_are_what_the_whole_has_there() {
+        let transposes = [[0, 1, 2], [1, 0, 2], [2, 0, 1], [2, 1, 0]];
+        for (transpose_forward, spacing) in transposes.into_iter().flat_map(|t| [(t, [1.0; 3]), (t, [4.0, 1.0, 1.1])]) {
+            let mut properties = CaseProperties {
+                original_shape: [6, 7, 5],
+                transpose_forward,
+                crop: BoundingBox { start: [0; 3], end: transpose_forward.map(|axis| [6, 7, 5][axis]) },
+                cropped_shape: transpose_forward.map(|axis| [6, 7, 5][axis]),
+                spacing,
+                target_spacing: [1.0; 3],
+                resampled_shape: [8, 4, 5],
+            };
+            check_slabs(&properties, OutputHead::Softmax);
+            // Air in the first slice and the last two columns of the network's axes.
+            properties.crop = BoundingBox { start: [1, 0, 0], end: properties.cropped_shape.map(|extent| extent - 2) };
+            properties.cropped_shape = properties.crop.shape();
+            check_slabs(&properties, OutputHead::Sigmoid);
+            properties.resampled_shape = properties.cropped_shape;
+            check_slabs(&properties, OutputHead::Softmax);
+        }
+    }
+
+    #[test]
+    fn a_slab_has_as_many_slices_as_fit_and_at_least_one() {
+        assert_eq!(slab_thickness([300, 512, 512], 5), 12);
+        assert_eq!(slab_thickness([3, 10, 10], 5), 3);
+        assert_eq!(slab_thickness([3, 1 << 20, 1 << 20], 5), 1);
+    }
 
     #[test]
     fn labels_lie_where_the_logits_of_the_crop_do() {

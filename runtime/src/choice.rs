@@ -2,7 +2,8 @@
 //!
 //! Nobody knows beforehand whether a provider is fast on a processor, so one patch is run on each. A choice for speed must
 //! not change the result beyond rounding: candidates compute with `f32`, and with less only if the precision is left
-//! open, the bundle's calibration was checked there, and the self-test passes on this machine.
+//! open, the bundle's calibration was checked there, and the self-test passes on this machine. A GPU must pass it in any
+//! precision.
 
 use std::time::Instant;
 
@@ -101,9 +102,11 @@ fn permits(model: &Model, precision: Precision) -> bool {
     model.calibration.as_ref().is_some_and(|calibration| calibration.checked_at.contains(&reduced))
 }
 
-/// Why a candidate must not run although it can: below single precision, a self-test that it does not pass.
+/// Why a candidate must not run although it can: below single precision or on a GPU, a self-test that it does not pass.
 fn refusal(networks: Networks<'_>, target: Target) -> Option<String> {
-    expectation::reduced(target.precision)?;
+    if expectation::reduced(target.precision).is_none() && !target.provider.is_gpu() {
+        return None;
+    }
     match self_test::run(networks, target) {
         Ok(test) if test.passed => None,
         Ok(_) => Some("the self-test does not pass".to_owned()),

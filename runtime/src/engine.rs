@@ -11,7 +11,7 @@ use std::thread;
 
 use bundle_format::SealedModel;
 use ort::environment::Environment;
-use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, ExecutionProvider as _, OpenVINO};
+use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, CUDA, ExecutionProvider as _, OpenVINO, TensorRT};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use semver::Version;
@@ -30,6 +30,10 @@ pub(crate) enum Provider {
     Cpu,
     /// Intel's `OpenVINO`, on the processor.
     Openvino,
+    /// NVIDIA's CUDA, on its first GPU.
+    Cuda,
+    /// NVIDIA's `TensorRT`, on its first GPU.
+    Tensorrt,
 }
 
 /// What a network computes with.
@@ -53,21 +57,29 @@ pub(crate) struct Target {
 
 impl Provider {
     /// Every provider this program knows, the plainest first.
-    pub(crate) const ALL: [Self; 2] = [Self::Cpu, Self::Openvino];
+    pub(crate) const ALL: [Self; 4] = [Self::Cpu, Self::Openvino, Self::Cuda, Self::Tensorrt];
 
     /// The name on the command line and in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Openvino => "openvino",
+            Self::Cuda => "cuda",
+            Self::Tensorrt => "tensorrt",
         }
+    }
+
+    /// Whether networks run on a GPU, whose kernels follow its driver and may round single precision more than a
+    /// processor's do.
+    pub(crate) fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda | Self::Tensorrt)
     }
 
     /// Whether the provider computes with this precision.
     pub(crate) fn computes_with(self, precision: Precision) -> bool {
         match (self, precision) {
             (_, Precision::F32) | (Self::Openvino, Precision::Bf16) => true,
-            (Self::Cpu, Precision::Bf16) => false,
+            (Self::Cpu | Self::Cuda | Self::Tensorrt, Precision::Bf16) => false,
         }
     }
 }
@@ -125,6 +137,8 @@ impl Engine {
         let is_built_in = |provider: &Provider| match provider {
             Provider::Cpu => true,
             Provider::Openvino => OpenVINO::is_available().unwrap_or(false),
+            Provider::Cuda => CUDA::is_available().unwrap_or(false),
+            Provider::Tensorrt => TensorRT::is_available().unwrap_or(false),
         };
         let providers = Provider::ALL.into_iter().filter(is_built_in).collect();
         Ok(Self { environment, library, version, providers, n_threads })
@@ -177,6 +191,17 @@ impl Engine {
                 let builder = builder.with_intra_threads(1)?.with_disable_cpu_fallback()?;
                 builder.with_execution_providers([provider.build().error_on_failure()])?
             }
+            Provider::Cuda => {
+                // Single precision is that of training, not TF32's ten bits.
+                let provider = CUDA::default().with_tf32(false);
+                let builder = builder.with_disable_cpu_fallback()?;
+                builder.with_execution_providers([provider.build().error_on_failure()])?
+            }
+            Provider::Tensorrt => {
+                let provider = TensorRT::default();
+                let builder = builder.with_disable_cpu_fallback()?;
+                builder.with_execution_providers([provider.build().error_on_failure()])?
+            }
         };
         builder.commit_from_file(model.path())
     }
@@ -215,7 +240,7 @@ pub(crate) enum EngineError {
         source: Box<ort::LoadDynamicError>,
     },
     /// The provider does not compute with this precision.
-    #[error("there is no {target}; the provider `cpu` computes with f32 only")]
+    #[error("there is no {target}; the provider `{}` computes with f32 only", target.provider)]
     Precision {
         /// What was asked for.
         target: Target,

@@ -26,6 +26,8 @@ fn host(engine: &Engine) -> Host {
     let provider = |provider| match provider {
         Provider::Cpu => ExecutionProvider::Cpu,
         Provider::Openvino => ExecutionProvider::Openvino,
+        Provider::Cuda => ExecutionProvider::Cuda,
+        Provider::Tensorrt => ExecutionProvider::Tensorrt,
     };
     Host {
         runtime: Version::parse(env!("CARGO_PKG_VERSION")).expect("the package has a semantic version"),

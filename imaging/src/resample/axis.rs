@@ -6,6 +6,8 @@
 //! is contiguous, and a bundle of such lines is turned in small blocks on its
 //! way in and out.
 
+use std::ops::Range;
+
 use ndarray::{ArrayView2, ArrayView3, ArrayViewMut2, ArrayViewMut3, Axis};
 use rayon::prelude::*;
 
@@ -13,15 +15,14 @@ use super::SplineOrder;
 use super::kernel::{self, CubicTap, LinearTap};
 use super::prefilter::{self, LANES, PADDING};
 
-/// Resamples `source` along `axis` to the extent that `target` has there; the
-/// other extents are the same.
+/// Resamples `source` along `axis` to the extent that `target` has there, as
+/// the kernel says; the other extents are the same.
 pub(super) fn resample_axis(
     source: ArrayView3<'_, f32>,
     mut target: ArrayViewMut3<'_, f32>,
     axis: usize,
-    order: SplineOrder,
+    kernel: &AxisKernel,
 ) {
-    let kernel = AxisKernel::new(order, source.len_of(Axis(axis)), target.len_of(Axis(axis)));
     // In planes that hold the axis; it lies first in them, or last if it is x.
     let across = usize::from(axis == 0);
     let planes = target.axis_iter_mut(Axis(across)).into_par_iter().zip(source.axis_iter(Axis(across)));
@@ -50,6 +51,31 @@ impl AxisKernel {
             SplineOrder::Nearest => Self::Nearest(kernel::nearest(n_in, n_out)),
             SplineOrder::Linear => Self::Linear(kernel::linear(n_in, n_out)),
             SplineOrder::Cubic => Self::Cubic(kernel::cubic(n_in, n_out, PADDING)),
+        }
+    }
+
+    /// The old voxels, of `n_in`, that the new ones of `part` are made of.
+    pub(super) fn reach(&self, part: Range<usize>, n_in: usize) -> Range<usize> {
+        let hull = |indices: &mut dyn Iterator<Item = usize>| {
+            indices.fold(usize::MAX..0, |hull, index| hull.start.min(index)..hull.end.max(index + 1))
+        };
+        match self {
+            Self::Nearest(picks) => hull(&mut picks[part].iter().copied()),
+            Self::Linear(taps) => hull(&mut taps[part].iter().flat_map(|tap| tap.indices)),
+            // The filter before a cubic spline makes every coefficient of all voxels.
+            Self::Cubic(_) => 0..n_in,
+        }
+    }
+
+    /// The same for the new voxels of `part`, from lines that begin at the old voxel `start`.
+    pub(super) fn part(self, part: Range<usize>, start: usize) -> Self {
+        match self {
+            Self::Nearest(picks) => Self::Nearest(picks[part].iter().map(|index| index - start).collect()),
+            Self::Linear(taps) => {
+                let moved = |tap: &LinearTap| LinearTap { indices: tap.indices.map(|index| index - start), ..*tap };
+                Self::Linear(taps[part].iter().map(moved).collect())
+            }
+            Self::Cubic(taps) => Self::Cubic(taps[part].to_vec()),
         }
     }
 
@@ -166,7 +192,8 @@ mod tests {
         let mut shape = source.raw_dim();
         shape[axis] = extent;
         let mut target = Array3::zeros(shape);
-        resample_axis(source, target.view_mut(), axis, order);
+        let kernel = AxisKernel::new(order, source.len_of(Axis(axis)), extent);
+        resample_axis(source, target.view_mut(), axis, &kernel);
         target
     }
 

@@ -1,4 +1,4 @@
-//! Sums over the members of an ensemble, added one member at a time.
+//! Sums over the members of an ensemble, added one member at a time, and a member slab by slab.
 //!
 //! All entropies need only the sum of the members' probabilities and the sum of their entropies, so memory does not
 //! depend on the number of members and nothing is written per member. The t-test needs their variances beside, which are
@@ -27,6 +27,8 @@ pub struct Ensemble {
     entropies: Vec<f64>,
     /// If pairwise Dice is asked for.
     members: Option<(LabelSet, LabelMaps)>,
+    /// Slices of the member at hand that were added; 0 between members.
+    n_slices: usize,
 }
 
 /// What one method says of a case.
@@ -41,7 +43,10 @@ pub struct Measure {
 impl Ensemble {
     /// An ensemble of one: probabilities `[output, z, y, x]` of its first member. It can be measured by entropies.
     pub fn new(first: &Array4<f32>, head: OutputHead) -> Self {
-        Self::started(first, head, Variances::Drop, None)
+        let (outputs, z, y, x) = first.dim();
+        let mut ensemble = Self::empty([outputs, z, y, x], head, Variances::Drop, None);
+        ensemble.add(first);
+        ensemble
     }
 
     /// An ensemble of one that can be measured by `methods` once there are enough members.
@@ -50,28 +55,30 @@ impl Ensemble {
     ///
     /// If the outputs are not those of `labels`.
     pub fn measured_by(methods: &[UncertaintyMethod], first: &Array4<f32>, labels: &LabelSet) -> Self {
+        let (outputs, z, y, x) = first.dim();
+        let mut ensemble = Self::of_none(methods, [outputs, z, y, x], labels);
+        ensemble.add(first);
+        ensemble
+    }
+
+    /// An ensemble of nobody yet, for probabilities of the shape `[output, z, y, x]`, that can be measured by `methods`
+    /// once there are enough members.
+    pub fn of_none(methods: &[UncertaintyMethod], shape: [usize; 4], labels: &LabelSet) -> Self {
         let asks_for = |method| methods.contains(&method);
         let variances = if asks_for(UncertaintyMethod::TTest) { Variances::Keep } else { Variances::Drop };
         let members = asks_for(UncertaintyMethod::PairwiseDice).then(|| (labels.clone(), LabelMaps::default()));
-        Self::started(first, OutputHead::of(labels), variances, members)
+        Self::empty(shape, OutputHead::of(labels), variances, members)
     }
 
-    fn started(
-        first: &Array4<f32>,
+    fn empty(
+        shape: [usize; 4],
         head: OutputHead,
         variances: Variances,
         members: Option<(LabelSet, LabelMaps)>,
     ) -> Self {
-        let (outputs, z, y, x) = first.dim();
-        let mut ensemble = Self {
-            head,
-            shape: [outputs, z, y, x],
-            moments: Moments::new(first.len(), variances),
-            entropies: vec![0.0; z * y * x],
-            members,
-        };
-        ensemble.add(first);
-        ensemble
+        let moments = Moments::new(shape.iter().product(), variances);
+        let entropies = vec![0.0; shape[1..].iter().product()];
+        Self { head, shape, moments, entropies, members, n_slices: 0 }
     }
 
     /// Adds a member.
@@ -81,14 +88,37 @@ impl Ensemble {
     /// If its shape is not that of the first member.
     pub fn add(&mut self, member: &Array4<f32>) {
         assert_eq!(member.shape(), self.shape, "members of a case share its grid");
-        let values = member.as_standard_layout();
+        self.add_slab(member);
+    }
+
+    /// Adds the next slices `[output, z, y, x]` of a member, all of which follow each other from the first to the last.
+    ///
+    /// # Panics
+    ///
+    /// If there are other outputs, rows or columns than the first member's, or too many slices.
+    pub fn add_slab(&mut self, slab: &Array4<f32>) {
+        let [n_outputs, n_all, y, x] = self.shape;
+        let (outputs, n_slices, rows, columns) = slab.dim();
+        let end = self.n_slices + n_slices;
+        assert!([outputs, rows, columns] == [n_outputs, y, x] && end <= n_all, "members of a case share its grid");
+        let values = slab.as_standard_layout();
         let values = values.as_slice().expect("an array in standard layout is one slice");
-        self.moments.add(values);
-        if !self.entropies.is_empty() {
-            add_entropies(&mut self.entropies, values, self.head);
+        let (first, n_voxels, n_all_voxels) = (self.n_slices * y * x, n_slices * y * x, self.entropies.len());
+        if n_voxels > 0 {
+            for (output, values) in values.chunks_exact(n_voxels).enumerate() {
+                self.moments.add(output * n_all_voxels + first, values);
+            }
+            add_entropies(&mut self.entropies[first..first + n_voxels], values, self.head);
         }
         if let Some((labels, maps)) = &mut self.members {
-            maps.add(segmentation(member, labels).into_raw_vec_and_offset().0);
+            if first == 0 {
+                maps.begin_member();
+            }
+            maps.extend(segmentation(slab, labels).into_raw_vec_and_offset().0);
+        }
+        self.n_slices = if end == n_all { 0 } else { end };
+        if self.n_slices == 0 {
+            self.moments.end_member();
         }
     }
 

@@ -20,7 +20,7 @@ pub fn entropy_bits(probabilities: impl IntoIterator<Item = f64>, head: OutputHe
     probabilities.into_iter().map(of_output).sum()
 }
 
-/// Adds the entropies of a member's probabilities `[output, voxel]` to `sums` of as many voxels.
+/// Adds the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to `sums` of as many voxels.
 pub(super) fn add_entropies(sums: &mut [f64], member: &[f32], head: OutputHead) {
     for output in member.chunks_exact(sums.len()) {
         sums.par_chunks_mut(CHUNK).zip(output.par_chunks(CHUNK)).for_each(|(sums, output)| {

@@ -68,13 +68,14 @@ impl Moments {
         (self.sums.len() + self.squares.as_ref().map_or(0, Vec::len)) * size_of::<f64>()
     }
 
-    /// Adds a member's probabilities.
-    pub(super) fn add(&mut self, member: &[f32]) {
+    /// Adds values of a member, of which the first is number `first` of all.
+    pub(super) fn add(&mut self, first: usize, values: &[f32]) {
         let n = self.n as f64;
-        let chunks = self.sums.par_chunks_mut(CHUNK).zip(member.par_chunks(CHUNK));
+        let range = first..first + values.len();
+        let chunks = self.sums[range.clone()].par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
         match &mut self.squares {
             Some(squares) if self.n > 0 => {
-                chunks.zip(squares.par_chunks_mut(CHUNK)).for_each(|((sums, member), squares)| {
+                chunks.zip(squares[range].par_chunks_mut(CHUNK)).for_each(|((sums, member), squares)| {
                     for ((sum, &p), square) in sums.iter_mut().zip(member).zip(squares) {
                         let p = f64::from(p);
                         *square += distance(*sum, n, p);
@@ -86,6 +87,10 @@ impl Moments {
                 sums.iter_mut().zip(member).for_each(|(sum, &p)| *sum += f64::from(p));
             }),
         }
+    }
+
+    /// All values of a member were added.
+    pub(super) fn end_member(&mut self) {
         self.n += 1;
         self.n_samples += 1;
     }
@@ -129,7 +134,8 @@ mod tests {
     fn moments(members: &[f32]) -> Moments {
         let mut moments = Moments::new(1, Variances::Keep);
         for &p in members {
-            moments.add(&[p]);
+            moments.add(0, &[p]);
+            moments.end_member();
         }
         moments
     }

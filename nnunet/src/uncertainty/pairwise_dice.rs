@@ -21,9 +21,18 @@ pub(super) struct LabelMaps {
 }
 
 impl LabelMaps {
-    /// Adds a member's.
-    pub(super) fn add(&mut self, labels: Vec<u8>) {
-        self.maps.push(labels);
+    /// A member follows.
+    pub(super) fn begin_member(&mut self) {
+        self.maps.push(Vec::new());
+    }
+
+    /// The next labels of the member that began last.
+    pub(super) fn extend(&mut self, labels: Vec<u8>) {
+        match self.maps.last_mut() {
+            Some(map) if map.is_empty() => *map = labels,
+            Some(map) => map.extend(labels),
+            None => self.maps.push(labels),
+        }
     }
 
     /// Adds those of all members of another ensemble.
@@ -122,7 +131,8 @@ mod tests {
     fn scores(maps: &[&[u8]], labels: &LabelSet) -> Scores {
         let mut members = LabelMaps::default();
         for map in maps {
-            members.add(map.to_vec());
+            members.begin_member();
+            members.extend(map.to_vec());
         }
         members.scores(labels)
     }

@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn bash_completes_options_and_their_values() {
         let script = String::from_utf8(script(Shell::Bash, Cli::command())).unwrap();
-        for word in ["--public-key", "--uncertainty", "auto cpu openvino"] {
+        for word in ["--public-key", "--uncertainty", "auto cpu openvino cuda tensorrt"] {
             assert!(script.contains(word), "no `{word}`");
         }
     }

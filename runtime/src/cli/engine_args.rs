@@ -23,6 +23,10 @@ pub(crate) enum Device {
     Cpu,
     /// Intel's OpenVINO on the processor
     Openvino,
+    /// CUDA on the first NVIDIA GPU; needs an ONNX Runtime that was built with it, see --ort-library
+    Cuda,
+    /// TensorRT on the first NVIDIA GPU; needs an ONNX Runtime that was built with it, see --ort-library
+    Tensorrt,
 }
 
 /// What to compute with, as asked.
@@ -52,6 +56,8 @@ impl Device {
             Self::Auto => None,
             Self::Cpu => Some(Provider::Cpu),
             Self::Openvino => Some(Provider::Openvino),
+            Self::Cuda => Some(Provider::Cuda),
+            Self::Tensorrt => Some(Provider::Tensorrt),
         }
     }
 }

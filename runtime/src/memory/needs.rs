@@ -8,7 +8,7 @@ use imaging::file::Format;
 use nnunet::crop::BoundingBox;
 use nnunet::fingerprint::planning_spacing;
 use nnunet::preprocess::CaseProperties;
-use nnunet::restore::OutputHead;
+use nnunet::restore::{OutputHead, slab_thickness};
 use nnunet::uncertainty::UncertaintyMethod;
 
 use crate::model::Model;
@@ -48,6 +48,8 @@ pub(crate) struct Voxels {
     pub(crate) file: u64,
     /// On the grid of the network, at most.
     pub(crate) network: u64,
+    /// Of the file, that are restored at a time.
+    pub(crate) slab: u64,
 }
 
 /// What a run does with every voxel.
@@ -88,7 +90,9 @@ impl Voxels {
             resampled_shape: cropped_shape,
         };
         let network = whole.shape_in(&model.configuration).map_or(0, product);
-        Self { file: product(geometry.shape()), network }
+        let [z, y, x] = geometry.shape();
+        let thickness = slab_thickness([z, y, x], model.labels.n_outputs());
+        Self { file: product([z, y, x]), network, slab: product([thickness, y, x]) }
     }
 }
 
@@ -125,7 +129,7 @@ impl Work {
 
     /// What a case of these voxels takes.
     pub(crate) fn need(&self, voxels: Voxels) -> CaseNeed {
-        let Voxels { file, network } = voxels;
+        let Voxels { file, network, .. } = voxels;
         let n_inputs = self.n_channels + self.n_previous;
         let image = FLOAT * n_inputs * network;
         let patch_buffers = FLOAT * self.patch * (n_inputs + 3 * self.n_outputs);
@@ -139,7 +143,7 @@ impl Work {
     }
 
     /// The channels, one of them a second time as its file is decoded, masks, and what resampling holds of a channel.
-    fn prepare(&self, Voxels { file, network }: Voxels) -> u64 {
+    fn prepare(&self, Voxels { file, network, .. }: Voxels) -> u64 {
         let decoded = if self.format == Format::Nifti { FLOAT } else { DECODED_PICTURE };
         let previous = if self.n_previous > 0 {
             // Labels as read and widened, as resampled, and the image once more without their channels.
@@ -161,7 +165,7 @@ impl Work {
     }
 
     /// The sums that a segmentation is made of where it is not the mean of probabilities.
-    fn votes(&self, Voxels { file, network }: Voxels) -> u64 {
+    fn votes(&self, Voxels { file, network, .. }: Voxels) -> u64 {
         match (self.average, self.segmentation) {
             (Average::Logits, _) => FLOAT * self.n_outputs * network,
             (Average::Probabilities, Segmentation::Best) => FLOAT * self.n_outputs * file,
@@ -175,8 +179,14 @@ impl Work {
         LABEL + FLOAT * self.n_methods + probabilities
     }
 
-    /// Logits on both grids with what resampling holds of a channel, or probabilities of the crop and of the whole.
-    fn restore(&self, Voxels { file, network }: Voxels) -> u64 {
+    /// Logits, and of a slab: logits and probabilities of its crop and of the whole, and what resampling holds of a channel.
+    fn restore(&self, Voxels { network, slab, .. }: Voxels) -> u64 {
+        FLOAT * self.n_outputs * (network + 3 * slab) + 2 * FLOAT * slab
+    }
+
+    /// The mean of the voters' logits on both grids with what resampling holds of a channel, or probabilities of the crop
+    /// and of the whole.
+    fn restore_whole(&self, Voxels { file, network, .. }: Voxels) -> u64 {
         let resampling = FLOAT * self.n_outputs * (network + file) + 2 * FLOAT * file.max(network);
         resampling.max(2 * FLOAT * self.n_outputs * file)
     }
@@ -184,7 +194,7 @@ impl Work {
     /// Probabilities where they are needed, highest probability, contours, candidate, and its components.
     fn assess(&self, voxels: Voxels) -> u64 {
         let voted = match (self.average, self.head) {
-            (Average::Logits, _) => self.restore(voxels),
+            (Average::Logits, _) => self.restore_whole(voxels),
             (Average::Probabilities, OutputHead::Sigmoid) => FLOAT * self.n_outputs * voxels.file,
             (Average::Probabilities, OutputHead::Softmax) => 0,
         };
@@ -215,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_need_of_a_case_can_be_counted_by_hand() {
-        let need = WORK.need(Voxels { file: 100, network: 50 });
+        let need = WORK.need(Voxels { file: 100, network: 50, slab: 20 });
         // Two channels, one more, masks: (8 + 4 + 3)·100; two channels of a resampling: 8·100; the image 8·50.
         assert_eq!(need.prepare, 1500 + 800 + 400);
         assert_eq!(need.image, 400);
@@ -223,13 +233,14 @@ mod tests {
         assert_eq!(need.inference, 600 + 4 * 10 * 11);
         // Two ensembles of 32 bytes a voxel, and a label and a map of the best fold.
         assert_eq!(need.sums, 6400 + 500);
-        // Three logits on both grids and two channels: 12·150 + 8·100; assessing takes (8 + 2 + 12 + 5)·100 = 2700.
+        // Three logits, and three times of a slab, and two channels: 12·(50 + 60) + 8·20 = 1480; assessing takes
+        // (8 + 2 + 12 + 5)·100 = 2700.
         assert_eq!(need.finish, 2700 + 100);
     }
 
     #[test]
     fn every_option_that_keeps_more_needs_more() {
-        let voxels = Voxels { file: 100, network: 50 };
+        let voxels = Voxels { file: 100, network: 50, slab: 20 };
         let base = WORK.need(voxels);
         let check = |change: fn(&mut Work), more_sums: u64| {
             let mut work = WORK;

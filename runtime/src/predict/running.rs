@@ -1,11 +1,11 @@
 //! A case whose members come one after the other, fold by fold.
 //!
-//! Every member's logits are restored, added to its fold's sums and forgotten; with the last member of a fold the fold
-//! is scored and added to the mean over the folds. So memory depends neither on the number of members nor on that of
-//! folds: there are the sums, one member's probabilities, and the segmentation and maps of the best fold so far.
+//! Every member's logits are restored slab by slab, added to its fold's sums and forgotten; with the last member of a fold
+//! the fold is scored and added to the mean over the folds. So memory depends neither on the number of members nor on that
+//! of folds: there are the sums, one member's logits, and the segmentation and maps of the best fold so far.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use imaging::Geometry;
 use ndarray::{Array4, Axis};
@@ -80,28 +80,42 @@ impl<'a> Running<'a> {
     pub(crate) fn add(&mut self, logits: Array4<f32>) -> Result<(), PredictError> {
         let (_, members) = &self.predictor.folds[self.folds.len()];
         let votes = self.predictor.votes(&members[self.n_members]);
-        let start = Instant::now();
-        if votes && self.predictor.rules.average == Average::Logits {
+        let average = self.predictor.rules.average;
+        if votes && average == Average::Logits {
             Vote::add(&mut self.current.vote, &logits);
         }
-        let probabilities = self.restore(logits)?;
-        self.seconds.restore += start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        if votes && self.predictor.rules.average == Average::Probabilities {
-            Vote::add(&mut self.current.vote, &probabilities);
-        }
-        if let Some(ensemble) = &mut self.current.ensemble {
-            ensemble.add(&probabilities);
-        } else {
-            let Predictor { methods, model, .. } = self.predictor;
-            self.current.ensemble = Some(Ensemble::measured_by(methods, &probabilities, &model.labels));
-        }
-        drop(probabilities);
+        self.add_slabs(logits, votes && average == Average::Probabilities)?;
         self.n_members += 1;
+        let start = Instant::now();
         if self.n_members == members.len() {
             self.close_fold()?;
         }
         self.seconds.uncertainty += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Restores the logits of a member and adds them to the sums.
+    fn add_slabs(&mut self, logits: Array4<f32>, votes: bool) -> Result<(), PredictError> {
+        let Predictor { methods, model, temperature, .. } = self.predictor;
+        let Sums { ensemble, vote } = &mut self.current;
+        let [n_slices, y, x] = self.properties.original_shape;
+        let shape = [model.labels.n_outputs(), n_slices, y, x];
+        let ensemble = ensemble.get_or_insert_with(|| Ensemble::of_none(methods, shape, &model.labels));
+        let (mut first, mut summing) = (0, Duration::ZERO);
+        let mut add = |slab: &Array4<f32>| {
+            let start = Instant::now();
+            if votes {
+                Vote::add_slab(vote, slab, first, n_slices);
+            }
+            ensemble.add_slab(slab);
+            first += slab.dim().1;
+            summing += start.elapsed();
+        };
+        let start = Instant::now();
+        let case = (&self.properties, &model.configuration);
+        restore::each_slab(logits.view(), case, model.head, *temperature, &mut add)?;
+        self.seconds.restore += (start.elapsed() - summing).as_secs_f64();
+        self.seconds.uncertainty += summing.as_secs_f64();
         Ok(())
     }
 
