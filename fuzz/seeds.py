@@ -106,3 +106,40 @@ def write_attacks_on_pictures():
 
 write_nifti()
 write_attacks_on_pictures()
+
+
+def npy(form, order, shape, values):
+    """An array of NumPy's format, version 1."""
+    text = f"{{'descr': '{form}', 'fortran_order': {order == 'F'}, 'shape': {shape}, }}"
+    text += " " * (63 - (10 + len(text)) % 64) + "\n"
+    code = {"<f2": "e", "<f4": "f", "<f8": "d", "<i4": "i"}[form]
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + struct.pack(f"<{len(values)}{code}", *values)
+
+
+def npz(file, name, array, compression):
+    import zipfile
+    entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+    entry.compress_type = compression
+    with zipfile.ZipFile(CORPUS / "npz" / file, "w") as archive:
+        archive.writestr(entry, array)
+
+
+def npz_seeds():
+    from zipfile import ZIP_DEFLATED, ZIP_STORED
+    (CORPUS / "npz").mkdir(exist_ok=True)
+    values = [0.25, 0.5, 1.0, 0.0, 0.125, 0.75, 0.75, 0.5, 0.0, 1.0, 0.875, 0.25]
+    for form in ("<f2", "<f4", "<f8"):
+        for order in "CF":
+            for compression in (ZIP_STORED, ZIP_DEFLATED):
+                name = "softmax" if form == "<f2" else "probabilities"
+                file = f"{form[1:]}_{order.lower()}_{'stored' if compression == ZIP_STORED else 'deflated'}.npz"
+                npz(file, name, npy(form, order, (2, 1, 2, 3), values), compression)
+    npz("slice.npz", "probabilities", npy("<f4", "C", (2, 2, 3), values), ZIP_DEFLATED)
+    npz("integers.npz", "probabilities", npy("<i4", "C", (2, 1, 2, 3), [1] * 12), ZIP_DEFLATED)
+    npz("other_name.npz", "scores", npy("<f4", "C", (2, 1, 2, 3), values), ZIP_STORED)
+    npz("too_few.npz", "probabilities", npy("<f4", "C", (2, 1, 2, 4), values), ZIP_STORED)
+    npz("huge.npz", "probabilities", npy("<f4", "C", (2, 1 << 20, 1 << 20, 1 << 20), values), ZIP_DEFLATED)
+    npz("empty_axis.npz", "probabilities", npy("<f4", "C", (2, 1, 0, 3), []), ZIP_STORED)
+
+
+npz_seeds()

@@ -18,7 +18,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 use crate::atomic_file;
 
-pub use foreign::{ForeignNpzError, Limits, read_foreign};
+pub use foreign::{ForeignNpzError, Limits, decode_foreign, read_foreign};
 
 /// Values written at a time.
 const CHUNK: usize = 1 << 16;

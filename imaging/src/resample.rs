@@ -165,7 +165,7 @@ pub struct Part {
 ///
 /// # Panics
 ///
-/// As [`resample_channel`], and if the part does not lie on the new grid.
+/// As [`resample_channel`], and if the part is empty or does not lie on the new grid.
 pub fn resample_part(voxels: ArrayView4<'_, f32>, plan: &ResamplePlan, part: &Part) -> Array4<f32> {
     let mut shape = plan.to;
     shape[part.axis] = part.slices.len();
@@ -190,11 +190,8 @@ fn channel_part(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'_, f32>,
     let coarse = plan.coarse_axis();
     let order = if coarse == Some(part.axis) { SplineOrder::Nearest } else { plan.order };
     let (from, to) = (plan.from[part.axis], plan.to[part.axis]);
-    let reach = if from == to {
-        part.slices.clone()
-    } else {
-        AxisKernel::new(order, from, to).reach(part.slices.clone(), from)
-    };
+    let reach =
+        if from == to { part.slices.clone() } else { AxisKernel::new(order, from, to).reach(&part.slices, from) };
     let source = source.slice_axis(axis, Slice::from(reach.clone()));
     let work = Work { plan, part: Some((part, reach.start)) };
     match coarse {

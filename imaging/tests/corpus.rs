@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use imaging::npz::{self, Limits};
 use imaging::{nifti, raster};
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -48,4 +49,21 @@ fn the_raster_corpus_is_read_or_refused() {
     }
     assert!(n_read >= golden.len() - 1, "{n_read} images of {} files", golden.len());
     assert!(found.len() >= 7, "the corpus has {} files", found.len());
+}
+
+#[test]
+fn the_corpus_of_probabilities_is_read_or_refused() {
+    let files = files("fuzz/corpus/npz");
+    let mut n_read = 0;
+    for path in &files {
+        let bytes = fs_err::read(path).unwrap();
+        let decoded = npz::decode_foreign(path, &bytes, Limits::default()).map_err(|error| format!("{error:?}"));
+        let read = npz::read_foreign(path, Limits::default()).map_err(|error| format!("{error:?}"));
+        assert_eq!(decoded, read, "{}", path.display());
+        if let Ok(probabilities) = read {
+            assert_eq!((probabilities.dim(), probabilities[[0, 0, 0, 0]]), ((2, 1, 2, 3), 0.25), "{}", path.display());
+            n_read += 1;
+        }
+    }
+    assert!(n_read == 13 && files.len() >= n_read + 5, "{n_read} of {} files are read", files.len());
 }

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use imaging::resample::{Part, ResamplePlan, SplineOrder, resample_channels, resample_part};
-use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut2, Axis, s};
+use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use crate::dataset::LabelSet;
@@ -66,7 +66,7 @@ pub fn probabilities(
 ///
 /// As [`probabilities`].
 pub fn each_slab(
-    logits: ArrayView4<'_, f32>,
+    logits: &Array4<f32>,
     (properties, configuration): (&CaseProperties, &Configuration),
     head: OutputHead,
     temperature: f32,
@@ -83,7 +83,7 @@ pub fn each_slab(
 
 fn each_slab_of(
     thickness: usize,
-    logits: ArrayView4<'_, f32>,
+    logits: &Array4<f32>,
     (properties, plan): (&CaseProperties, &ResamplePlan),
     (head, temperature): (OutputHead, f32),
     on_slab: &mut dyn FnMut(&Array4<f32>),
@@ -100,7 +100,7 @@ fn each_slab_of(
         let mut whole = background((logits.dim().0, slices.len(), y, x), head);
         if !inside.is_empty() {
             let part = Part { axis, slices: shifted(&inside, kept.start) };
-            let cropped = activated(resample_part(logits, plan, &part), head, temperature);
+            let cropped = activated(resample_part(logits.view(), plan, &part), head, temperature);
             if cropped.dim() == whole.dim() && [a, b, c] == [0, 1, 2] {
                 whole = cropped;
             } else {
@@ -239,7 +239,7 @@ mod tests {
         for thickness in 1..=properties.original_shape[0] {
             let mut slabs = Vec::new();
             let mut keep = |slab: &Array4<f32>| slabs.push(slab.clone());
-            each_slab_of(thickness, logits.view(), (properties, &plan), (head, 1.5), &mut keep);
+            each_slab_of(thickness, &logits, (properties, &plan), (head, 1.5), &mut keep);
             assert!(slabs.iter().all(|slab| slab.dim().1 <= thickness));
             let slabs: Vec<_> = slabs.iter().map(|slab| slab.view()).collect();
             assert_eq!(ndarray::concatenate(Axis(1), &slabs).unwrap(), expected, "{properties:?} {thickness}");

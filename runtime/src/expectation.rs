@@ -41,10 +41,10 @@ pub(crate) enum Uncalibrated {
         found: UncertaintyMethod,
     },
     /// Not all members of a fold predict.
-    #[error("the bundle is calibrated for all members of a fold")]
+    #[error("a calibration is of all members of a fold")]
     Members,
     /// Segmentations are made in another way.
-    #[error("the bundle is calibrated for the mean of probabilities, and for the fold with the lowest uncertainty")]
+    #[error("a calibration is of the mean of probabilities, and of the fold with the lowest uncertainty")]
     Rules,
     /// Networks compute with less than they were calibrated with.
     #[error("the calibration of the bundle was not checked at {found}")]
@@ -53,10 +53,10 @@ pub(crate) enum Uncalibrated {
         found: Precision,
     },
     /// Patches are not mirrored along every axis.
-    #[error("the bundle is calibrated with mirroring")]
+    #[error("a calibration is of predictions with mirroring")]
     Mirroring,
     /// The step is another.
-    #[error("the bundle is calibrated for a step of {STEP}, not {found}")]
+    #[error("a calibration is of predictions with a step of {STEP}, not {found}")]
     Step {
         /// Step of the run.
         found: f64,
@@ -94,19 +94,10 @@ impl Calibrated {
             let found = options.temperature;
             return Self::No(Uncalibrated::Temperature { calibrated: temperature, found });
         }
-        if options.step.to_bits() != STEP.to_bits() {
-            return Self::No(Uncalibrated::Step { found: options.step });
+        match deviation(options, all_axes) {
+            Some(deviation) => Self::No(deviation),
+            None => Self::Yes(calibration.clone()),
         }
-        if options.mirrored_axes != all_axes {
-            return Self::No(Uncalibrated::Mirroring);
-        }
-        if options.members != MemberChoice::All {
-            return Self::No(Uncalibrated::Members);
-        }
-        if options.rules != Rules::default() {
-            return Self::No(Uncalibrated::Rules);
-        }
-        Self::Yes(calibration.clone())
     }
 
     /// The same for networks that compute with `precision`: below single, a calibration holds where it was checked.
@@ -134,6 +125,22 @@ impl Calibrated {
             Self::Yes(calibration) => CalibrationFacts { promise: Some(calibration.promise), reason: None },
             Self::No(reason) => CalibrationFacts { promise: None, reason: Some(reason.to_string()) },
         }
+    }
+}
+
+/// Why no calibration speaks of scores made with these options, whatever it was fitted to; `all_axes` are those that
+/// training mirrored.
+pub(crate) fn deviation(options: &OptionFacts, all_axes: &[usize]) -> Option<Uncalibrated> {
+    if options.step.to_bits() != STEP.to_bits() {
+        Some(Uncalibrated::Step { found: options.step })
+    } else if options.mirrored_axes != all_axes {
+        Some(Uncalibrated::Mirroring)
+    } else if options.members != MemberChoice::All {
+        Some(Uncalibrated::Members)
+    } else if options.rules != Rules::default() {
+        Some(Uncalibrated::Rules)
+    } else {
+        None
     }
 }
 

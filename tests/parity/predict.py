@@ -6,7 +6,8 @@ checkpoints are then imported, exported and signed, and both programs predict im
 - `channels`: thick slices of two channels, several classes, two folds, with mirroring;
 - `regions`: overlapping regions in isotropic volumes with air around them, a step of 0.75, without mirroring;
 - `slices`: a 2D configuration on volumes, two channels;
-- `cascade`: the second stage of a cascade, which sees what nnU-Net's first stage has predicted.
+- `cascade`: the second stage of a cascade, which sees what nnU-Net's first stage has predicted; and what the first stage's
+  validation leaves for the second, of either program.
 
 The mean of logits over the folds is taken, as nnU-Net does. At least 99.99 % of all voxels must have the same label, and
 origin, spacing, direction, extents and type of the files must be the same. Needs an environment with nnunetv2 2.8.1:
@@ -161,6 +162,31 @@ def all_for_next_stage(name, plans):
             loader.save_seg(np.maximum(loader.load_case(case)[1][0], 0).astype(np.uint8), str(folder / case))
 
 
+def compare_next_stage(args, name, plans, model):
+    """What the first stage's network of fold 0 leaves for the second: nnU-Net's validation beside ours."""
+    from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
+    planned, imported = ROOT / "planned", ROOT / "imported"
+    splits = "splits_final.json"
+    (planned / name / splits).write_bytes((ROOT / "nnUNet_preprocessed" / name / splits).read_bytes())
+    train = args.programs / "unnunet-train"
+    line = run(train, "import", model, "--results", imported, "--checkpoints", "final").splitlines()[-1]
+    ours = pathlib.Path(line.split("\t")[1]) / "predicted_next_stage" / SECOND
+    run(train, "validate", name, FIRST, "--raw", FOLDERS["nnUNet_raw"], "--preprocessed", planned, "--results", imported,
+        "--temperature", 1, "--device", "cpu")
+    cases = ROOT / "nnUNet_preprocessed" / name / plans["configurations"]["3d_fullres"]["data_identifier"]
+    loader = infer_dataset_class(str(cases))(str(cases), None, str(model / "predicted_next_stage" / SECOND))
+    n_equal = n = n_foreground = 0
+    for case in ("case_0", "case_1"):
+        shape = json.loads((ours / f"{case}.json").read_text())["shape"]
+        b = np.fromfile(ours / f"{case}.labels", np.uint8).reshape(shape)
+        a = np.asarray(loader.load_case(case)[2]).reshape(shape)
+        n_equal, n, n_foreground = n_equal + int((a == b).sum()), n + a.size, n_foreground + int((a > 0).sum())
+    good = n_foreground > 0 and n_equal / n >= MIN_EQUAL
+    print(f"next stage\t{n - n_equal} of {n} voxels differ ({n_equal / n:.6f} equal), {n_foreground} foreground\t"
+          f"{'good' if good else 'NOT GOOD'}", flush=True)
+    return good
+
+
 def predict_theirs(kind, model, images, output, previous=None):
     output.mkdir(parents=True)
     one = nnUNetPredictor(tile_step_size=kind["step"], use_gaussian=True, use_mirroring=kind["mirroring"],
@@ -207,9 +233,10 @@ def check(args, kind_name, number):
     kind, name = KINDS[kind_name], f"Dataset{number}_{kind_name.capitalize()}"
     images = raw(kind, name, number)
     plans = plan(args, kind, name)
-    work, previous = ROOT / "work" / kind_name, None
+    work, previous, good = ROOT / "work" / kind_name, None, True
     if kind["configuration"] == SECOND:
         first = train(args, name, plans, FIRST, 0)
+        good = compare_next_stage(args, name, plans, first)
         all_for_next_stage(name, plans)
         previous = work / "first"
         predict_theirs(kind, first, images, previous)
@@ -217,7 +244,7 @@ def check(args, kind_name, number):
         model = train(args, name, plans, kind["configuration"], fold)
     predict_theirs(kind, model, images, work / "theirs", previous)
     predict_ours(args, kind, model, images, work / "ours", previous)
-    return compare(kind_name, work / "theirs", work / "ours")
+    return compare(kind_name, work / "theirs", work / "ours") and good
 
 
 def main():

@@ -172,6 +172,7 @@ fn members_and_rules_are_chosen_by_name() {
     refuse(&["--members", "checkpoint_7"], "the bundle has no `fold_0/checkpoint_7`, only fold_0/checkpoint_0, ");
     refuse(&["--members", "0"], "--members");
     refuse(&["--memory", "8"], "such as `512MiB`");
+    refuse(&["--previous-stage", "."], "configuration `2d` has no previous stage");
 
     succeed(&mut desk.predict("last", &["--members", "1", "--select", "mean", "--average", "logits"]));
     let report = desk.json("last/report.json");
@@ -179,6 +180,14 @@ fn members_and_rules_are_chosen_by_name() {
     assert!(report["cases"].as_array().unwrap().iter().all(|case| case["selected_fold"].is_null()));
     let (select, average) = (&report["options"]["select"], &report["options"]["average"]);
     assert_eq!((select, average), (&"mean".into(), &"logits".into()));
+    assert!(report["deviation"].as_str().unwrap().contains("with mirroring"), "{report}");
+
+    // The library that `setup` brings was not built for GPUs.
+    for provider in ["cuda", "tensorrt"] {
+        let output = outcome(desk.trial.with_bundle("self-test").args(["--device", provider]));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(&format!("{provider} f32")), "{stderr}");
+    }
 }
 
 /// Runs `command`; `None`, said on stderr, if it is missing or may not do what it does.

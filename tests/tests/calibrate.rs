@@ -103,4 +103,11 @@ fn too_few_cases_and_missing_references_are_named() {
     let mut command = calibrate(folder.path());
     fs::remove_file(folder.path().join(BALLS.name).join("labelsTs/balls_007.nii.gz")).unwrap();
     refuse(&mut command, "balls_007");
+
+    let mut command = calibrate(folder.path());
+    let path = folder.path().join("predictions/report.json");
+    let report = fs::read_to_string(&path).unwrap();
+    fs::write(&path, report.replacen('{', r#"{"deviation": "a calibration is of predictions with mirroring","#, 1))
+        .unwrap();
+    refuse(&mut command, "report.json`: a calibration is of predictions with mirroring");
 }

@@ -259,7 +259,7 @@ fn check_runtime_repeats_the_validation(trial: &Trial) {
 fn check_scores_made_otherwise_promise_nothing(trial: &Trial, images: &Path) {
     let output = trial.path("otherwise");
     let found = outcome(trial.predict(images, &output).args(["--mirroring", "off"]));
-    assert!(String::from_utf8_lossy(&found.stderr).contains("calibrated with mirroring"));
+    assert!(String::from_utf8_lossy(&found.stderr).contains("of predictions with mirroring"));
     let report = read_json(&output.join("report.json"));
     assert!(report["cases"][0]["expectation"].is_null() && report["n_accepted"].is_null(), "{report}");
 }

@@ -31,9 +31,9 @@ const MAX_BYTES: usize = 200_000_000;
 #[command(after_help = "\
 Writes target/dist/unnunet-VERSION-x86_64-linux.tar.gz and prints its size and SHA-256.
 
-With --check, also unpacks it into a root that holds nothing but the C and C++ runtime, read-only, without network and
-home, and runs it there: version, devices, self-test and predictions with a signed bundle. The bundle is trained for it in a
-minute, which needs libtorch, unless one is named, such as the demo's: --bundle demo/NAME/model.unb --public-key
+With --check, also unpacks it into a root that holds nothing but the C and C++ runtime, read-only, without network and \
+home, and runs it there: version, devices, self-test and predictions with a signed bundle. The bundle is trained for it in a \
+minute, which needs libtorch, unless one is named, such as the demo's: --bundle demo/NAME/model.unb --public-key \
 demo/NAME/demo.pub.pem --images DIR.")]
 pub(crate) struct Args {
     #[command(flatten)]

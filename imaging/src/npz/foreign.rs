@@ -4,7 +4,7 @@
 //! wrote `f16`. Whatever a file says of its size is compared with a limit, and with what so many compressed bytes can
 //! become, before memory is taken.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use fs_err::File;
@@ -50,11 +50,33 @@ impl Default for Limits {
 ///
 /// Never: as many values are read as the shape has.
 pub fn read_foreign(path: &Path, limits: Limits) -> Result<Array4<f32>, ForeignNpzError> {
-    let refuse = |source| ForeignNpzError::Read { path: path.to_owned(), source };
-    let failed = |source: io::Error| refuse(source.into());
+    let failed = |source: io::Error| ForeignNpzError::Read { path: path.to_owned(), source: source.into() };
     let file = File::open(path).map_err(failed)?;
     let n_file = file.metadata().map_err(failed)?.len();
-    let mut zip = ZipArchive::new(io::BufReader::with_capacity(CHUNK, file)).map_err(refuse)?;
+    decode(path, (io::BufReader::with_capacity(CHUNK, file), n_file), limits)
+}
+
+/// As [`read_foreign`], of the content of a file; errors name `path`.
+///
+/// # Errors
+///
+/// As [`read_foreign`].
+///
+/// # Panics
+///
+/// Never, as [`read_foreign`].
+pub fn decode_foreign(path: &Path, bytes: &[u8], limits: Limits) -> Result<Array4<f32>, ForeignNpzError> {
+    decode(path, (io::Cursor::new(bytes), bytes.len() as u64), limits)
+}
+
+fn decode(
+    path: &Path,
+    (file, n_file): (impl Read + Seek, u64),
+    limits: Limits,
+) -> Result<Array4<f32>, ForeignNpzError> {
+    let refuse = |source| ForeignNpzError::Read { path: path.to_owned(), source };
+    let failed = |source: io::Error| refuse(source.into());
+    let mut zip = ZipArchive::new(file).map_err(refuse)?;
     let index = NAMES.iter().find_map(|name| zip.index_for_name(&format!("{name}.npy")));
     let index = index.ok_or_else(|| ForeignNpzError::NoArray { path: path.to_owned() })?;
     let mut entry = zip.by_index(index).map_err(refuse)?;

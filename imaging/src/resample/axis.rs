@@ -54,14 +54,13 @@ impl AxisKernel {
         }
     }
 
-    /// The old voxels, of `n_in`, that the new ones of `part` are made of.
-    pub(super) fn reach(&self, part: Range<usize>, n_in: usize) -> Range<usize> {
-        let hull = |indices: &mut dyn Iterator<Item = usize>| {
-            indices.fold(usize::MAX..0, |hull, index| hull.start.min(index)..hull.end.max(index + 1))
-        };
+    /// The old voxels, of `n_in`, that the new ones of `part`, at least one, are made of.
+    pub(super) fn reach(&self, part: &Range<usize>, n_in: usize) -> Range<usize> {
+        let (first, last) = (part.start, part.end - 1);
         match self {
-            Self::Nearest(picks) => hull(&mut picks[part].iter().copied()),
-            Self::Linear(taps) => hull(&mut taps[part].iter().flat_map(|tap| tap.indices)),
+            // Indices ascend.
+            Self::Nearest(picks) => picks[first]..picks[last] + 1,
+            Self::Linear(taps) => taps[first].indices[0]..taps[last].indices[1] + 1,
             // The filter before a cubic spline makes every coefficient of all voxels.
             Self::Cubic(_) => 0..n_in,
         }

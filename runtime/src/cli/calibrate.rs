@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use fs_err as fs;
 use imaging::{atomic_file, file};
 use nnunet::calibration::{Calibration, PrecisionError, Promise, ReducedPrecision, ScoredCase};
@@ -30,10 +30,10 @@ Examples:
   unnunet calibrate --predictions predictions --reference labels --dataset-json dataset.json --output calibration.json
   unnunet calibrate --predictions f32 --also bf16 --reference labels --dataset-json dataset.json --output calibration.json
 
-PREDICTIONS is a finished `unnunet predict`. Its cases must be ones that no member trained on, and resemble those to come.
+PREDICTIONS is a finished `unnunet predict` with all members, mirroring, and the default step and rules. Its cases must be ones that no member trained on, and resemble those to come. \
 Half of them fit the curve, the other half the interval; the threshold of acceptance rests on all.
 
---also names a prediction of the same cases with `--precision bf16`. If the calibration holds there, too (mean Dice within 0.001,
+--also names a prediction of the same cases with `--precision bf16`. If the calibration holds there, too (mean Dice within 0.001, \
 as many cases inside their intervals, no more accepted wrongly), it says so, and `predict --precision auto` may use it.
 
 `unnunet-train export` takes a `calibration.json` in the training's folder into the bundle.")]
@@ -70,6 +70,8 @@ struct Report {
     bundle: ReportBundle,
     device: ReportDevice,
     options: ReportOptions,
+    /// Why no calibration can speak of these scores.
+    deviation: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +127,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
 impl Report {
     fn read(predictions: &Path) -> anyhow::Result<Self> {
         let path = predictions.join("report.json");
-        serde_json::from_str(&fs::read_to_string(&path)?).with_context(|| format!("cannot use `{}`", path.display()))
+        let context = || format!("cannot use `{}`", path.display());
+        let report: Self = serde_json::from_str(&fs::read_to_string(&path)?).with_context(context)?;
+        match &report.deviation {
+            Some(deviation) => bail!("{}: {deviation}", context()),
+            None => Ok(report),
+        }
     }
 
     fn method(&self, predictions: &Path) -> anyhow::Result<UncertaintyMethod> {

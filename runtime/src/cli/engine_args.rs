@@ -25,7 +25,7 @@ pub(crate) enum Device {
     Openvino,
     /// CUDA on the first NVIDIA GPU; needs an ONNX Runtime that was built with it, see --ort-library
     Cuda,
-    /// TensorRT on the first NVIDIA GPU; needs an ONNX Runtime that was built with it, see --ort-library
+    /// NVIDIA's tensor runtime on the first GPU; needs an ONNX Runtime that was built with it, see --ort-library
     Tensorrt,
 }
 

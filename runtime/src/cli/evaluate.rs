@@ -23,11 +23,11 @@ Examples:
 
   unnunet evaluate --reference labelsTs --prediction predictions --dataset-json dataset.json --tolerance 2
 
-Writes PREDICTION/summary.json as nnU-Net does, with HD95 and ASSD in mm and NSD beside its own fields, and the same per
-case and structure as summary.csv; prints a table. Every `<case>.nii.gz` of PREDICTION that has a reference of the same
+Writes PREDICTION/summary.json as nnU-Net does, with HD95 and ASSD in mm and NSD beside its own fields, and the same per \
+case and structure as summary.csv; prints a table. Every `<case>.nii.gz` of PREDICTION that has a reference of the same \
 name is compared; a reference without prediction is an error of that case.
 
-A structure in neither segmentation has no Dice, no distance and no NSD. One in only one of them has Dice and NSD 0 and
+A structure in neither segmentation has no Dice, no distance and no NSD. One in only one of them has Dice and NSD 0 and \
 no distance; how many there were stands beside the means.")]
 pub(super) struct Args {
     /// Folder of reference segmentations

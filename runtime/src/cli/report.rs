@@ -17,11 +17,11 @@ Examples:
   unnunet report --output predictions
   unnunet report --output predictions --images images --reference labels --dataset-json dataset.json
 
-The page holds the table of cases, the slices where the least certain cases are least certain, the members and timings;
-with references also how score and expected Dice keep up with Dice: correlation, regression, risk–coverage curve,
+The page holds the table of cases, the slices where the least certain cases are least certain, the members and timings; \
+with references also how score and expected Dice keep up with Dice: correlation, regression, risk–coverage curve, \
 reliability, each with an interval and the number of cases. It needs no network and no other file.
 
-A case that failed in `unnunet predict` is listed. A case of which a file cannot be read is listed with the reason, and
+A case that failed in `unnunet predict` is listed. A case of which a file cannot be read is listed with the reason, and \
 the exit status is 1.")]
 pub(super) struct Args {
     /// Output folder of `unnunet predict`

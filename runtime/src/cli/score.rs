@@ -26,8 +26,8 @@ Examples:
   unnunet score --probabilities fold_0/checkpoint_9 fold_0/checkpoint_19 fold_0/checkpoint_29 --json
   unnunet score --probabilities predictions --scores unnunet --uncertainty total-entropy
 
-DIR is a folder per checkpoint, or one that holds them, as `nnUNetv2_predict --save_probabilities` fills them: each has
-`<case>.npz` with an array `probabilities` of (class, z, y, x), compressed or not, in f16, f32 or f64. All checkpoints of
+DIR is a folder per checkpoint, or one that holds them, as `nnUNetv2_predict --save_probabilities` fills them: each has \
+`<case>.npz` with an array `probabilities` of (class, z, y, x), compressed or not, in f16, f32 or f64. All checkpoints of \
 a case are the members of one ensemble; a case that one of them lacks fails, and the others are scored.
 
 Methods:
@@ -37,12 +37,12 @@ Methods:
   t-test              p-value between the two most probable classes, 0 if below 0.05; two members at least
   pairwise-dice       1 - mean Dice of the members, pair by pair; two members at least; has no map
 
-A score is the sum of the map per voxel of the segmentation's contour; of an empty one it is undefined and left empty.
-`--scores unnunet` gives UnnUNet's own numbers instead, of class-entropy, total-entropy and t-test, for two classes in one
+A score is the sum of the map per voxel of the segmentation's contour; of an empty one it is undefined and left empty. \
+`--scores unnunet` gives UnnUNet's own numbers instead, of class-entropy, total-entropy and t-test, for two classes in one \
 slice: background only, in nats and summed over the members for total-entropy, every p-value, and 100 / 255 of the sum.
 
-Prints the table as CSV, a line per case and method, unless --output takes it. --json prints a line per case: `case`,
-`status` (`done` or `failed`); of a done case `members` and `scores`, each with `method`, `score` (null if undefined) and
+Prints the table as CSV, a line per case and method, unless --output takes it. --json prints a line per case: `case`, \
+`status` (`done` or `failed`); of a done case `members` and `scores`, each with `method`, `score` (null if undefined) and \
 `structures`; of a failed one `error`.")]
 pub(super) struct Args {
     /// Folders of the checkpoints, or one that holds them

@@ -21,8 +21,8 @@ Examples:
   unnunet self-test -b hearts.unb --public-key vendor.pub
   unnunet self-test -b hearts.unb --public-key vendor.pub --device openvino --precision bf16 --json
 
-Prints, per provider and member, the largest difference of a logit as a fraction of the logits' range. With --json,
-one object per provider: `provider`, `precision`, `passed`, `allowed`, and in `members` of each `member`,
+Prints, per provider and member, the largest difference of a logit as a fraction of the logits' range. With --json, \
+one object per provider: `provider`, `precision`, `passed`, `allowed`, and in `members` of each `member`, \
 `difference`, `range`, `relative`, `passed`. Exit status 13 if a difference is larger than the bundle allows.")]
 pub(super) struct Args {
     #[command(flatten)]

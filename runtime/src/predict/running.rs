@@ -77,12 +77,12 @@ impl<'a> Running<'a> {
     /// # Panics
     ///
     /// If every member was added before.
-    pub(crate) fn add(&mut self, logits: Array4<f32>) -> Result<(), PredictError> {
+    pub(crate) fn add(&mut self, logits: &Array4<f32>) -> Result<(), PredictError> {
         let (_, members) = &self.predictor.folds[self.folds.len()];
         let votes = self.predictor.votes(&members[self.n_members]);
         let average = self.predictor.rules.average;
         if votes && average == Average::Logits {
-            Vote::add(&mut self.current.vote, &logits);
+            Vote::add(&mut self.current.vote, logits);
         }
         self.add_slabs(logits, votes && average == Average::Probabilities)?;
         self.n_members += 1;
@@ -95,7 +95,7 @@ impl<'a> Running<'a> {
     }
 
     /// Restores the logits of a member and adds them to the sums.
-    fn add_slabs(&mut self, logits: Array4<f32>, votes: bool) -> Result<(), PredictError> {
+    fn add_slabs(&mut self, logits: &Array4<f32>, votes: bool) -> Result<(), PredictError> {
         let Predictor { methods, model, temperature, .. } = self.predictor;
         let Sums { ensemble, vote } = &mut self.current;
         let [n_slices, y, x] = self.properties.original_shape;
@@ -113,8 +113,8 @@ impl<'a> Running<'a> {
         };
         let start = Instant::now();
         let case = (&self.properties, &model.configuration);
-        restore::each_slab(logits.view(), case, model.head, *temperature, &mut add)?;
-        self.seconds.restore += (start.elapsed() - summing).as_secs_f64();
+        restore::each_slab(logits, case, model.head, *temperature, &mut add)?;
+        self.seconds.restore += start.elapsed().saturating_sub(summing).as_secs_f64();
         self.seconds.uncertainty += summing.as_secs_f64();
         Ok(())
     }

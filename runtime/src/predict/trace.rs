@@ -17,7 +17,7 @@ use super::rules::{Rules, Select};
 use super::{Assessment, Prediction, Predictor};
 use crate::choice::Choice;
 use crate::engine::Engine;
-use crate::expectation::CalibrationFacts;
+use crate::expectation::{self, CalibrationFacts};
 use crate::member_choice::MemberChoice;
 use crate::resume::FileDigest;
 
@@ -62,6 +62,9 @@ pub(crate) struct RunFacts {
     pub(crate) device: Choice,
     pub(crate) options: OptionFacts,
     pub(crate) calibration: CalibrationFacts,
+    /// Why no calibration can be fitted to these scores; absent if one can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deviation: Option<String>,
     /// Labels of which, step by step, only the largest component is kept in the result.
     pub(crate) postprocessing: Vec<Vec<u8>>,
 }
@@ -152,6 +155,7 @@ impl RunFacts {
         predictor: &Predictor<'_>,
     ) -> Self {
         let manifest = bundle.manifest();
+        let deviation = expectation::deviation(&options, predictor.model.mirroring.axes());
         Self {
             bundle: BundleFacts {
                 id: manifest.id.to_string(),
@@ -167,6 +171,7 @@ impl RunFacts {
             device,
             options,
             calibration: predictor.calibrated.facts(),
+            deviation: deviation.map(|deviation| deviation.to_string()),
             postprocessing: predictor.model.postprocessing.steps().iter().map(Step::labels).collect(),
         }
     }

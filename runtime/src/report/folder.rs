@@ -355,6 +355,7 @@ mod tests {
                 members: MemberChoice::All,
             },
             calibration: expectation::CalibrationFacts { promise: Some(promise), reason: None },
+            deviation: None,
             postprocessing: vec![vec![1, 2]],
         }
     }

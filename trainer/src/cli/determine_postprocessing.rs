@@ -15,9 +15,9 @@ use crate::validation::postprocessing::{Determined, determine};
 Examples:
   unnunet-train determine-postprocessing 4 3d_fullres
 
-Wants a finished `validate`. All foreground together is tried first and kept if the mean Dice rises and that of no
-structure falls; then every structure, kept if its own mean Dice rises. Writes `postprocessing.json` as nnU-Net does
-beside the folds, from where `export` takes it, and calibrates anew where there was a calibration, because its Dice is
+Wants a finished `validate`. All foreground together is tried first and kept if the mean Dice rises and that of no \
+structure falls; then every structure, kept if its own mean Dice rises. Writes `postprocessing.json` as nnU-Net does \
+beside the folds, from where `export` takes it, and calibrates anew where there was a calibration, because its Dice is \
 that of results after postprocessing.")]
 pub struct Args {
     #[command(flatten)]

@@ -24,9 +24,9 @@ Examples:
   unnunet-train find-best-configuration 4
   unnunet-train find-best-configuration 4 -c 2d 3d_fullres --disable-ensembling
 
-Every configuration must have been validated on the same folds, and with `--npz` for ensembles: their mean probabilities
-become segmentations in RESULTS/<data set>/ensembles. The postprocessing of the best is determined, as by
-`determine-postprocessing`, and written beside its folds or segmentations. Writes inference_information.json and the
+Every configuration must have been validated on the same folds, and with `--npz` for ensembles: their mean probabilities \
+become segmentations in RESULTS/<data set>/ensembles. The postprocessing of the best is determined, as by \
+`determine-postprocessing`, and written beside its folds or segmentations. Writes inference_information.json and the \
 commands that come next, inference_instructions.txt, into RESULTS/<data set>.")]
 pub struct Args {
     /// Data set, by number or folder name.

@@ -30,9 +30,9 @@ Examples:
   unnunet-train validate 4 3d_fullres
   unnunet-train validate 4 3d_fullres --folds 0,1 --npz --minimum-dice 0.8
 
-Every case is read from the raw data set and predicted as `unnunet predict` would, by the members of the one fold that
-never saw it. A case that is done is not predicted again, unless the temperature has changed: it is fitted once, to a
-sample of the folds that are validated first, and anew with --overwrite. An imported training needs --preprocessed, whose
+Every case is read from the raw data set and predicted as `unnunet predict` would, by the members of the one fold that \
+never saw it. A case that is done is not predicted again, unless the temperature has changed: it is fitted once, to a \
+sample of the folds that are validated first, and anew with --overwrite. An imported training needs --preprocessed, whose \
 `splits_final.json` says which cases validate which fold. Below the training's folder are written
   fold_<f>/validation/<case>.nii.gz      the prediction, on the case's own grid
   fold_<f>/validation/summary.json       agreement as nnU-Net's, with HD95, ASSD and NSD
@@ -42,8 +42,8 @@ sample of the folds that are validated first, and anew with --overwrite. An impo
   temperature.json                       by what logits are divided, and how it was found
   calibration.json                       expected Dice, interval and threshold; `export` puts it into the bundle
 
---json prints a line per case: `case`, `fold`, `status` (`done` or `failed`), of a done case `Dice` and `score` (null if
-undefined), of a failed one `error`; and a last line with `folds`, `Dice`, `temperature`, `calibration` (null if there is
+--json prints a line per case: `case`, `fold`, `status` (`done` or `failed`), of a done case `Dice` and `score` (null if \
+undefined), of a failed one `error`; and a last line with `folds`, `Dice`, `temperature`, `calibration` (null if there is \
 none) and `reason`.")]
 pub struct Args {
     #[command(flatten)]

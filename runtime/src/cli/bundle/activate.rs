@@ -23,11 +23,11 @@ Examples:
   unnunet bundle activate 3f9a12 --store /var/lib/unnunet --public-key vendor.pub --commit-after 20
   unnunet bundle activate 90c4ee --store /var/lib/unnunet --public-key vendor.pub --allow-downgrade
 
-The bundle that was active stays as the previous one. If the self-test fails, or the program is brought down in three
-attempts, the previous bundle is active again. The device's floor stays as it is until `unnunet bundle commit`, or until
+The bundle that was active stays as the previous one. If the self-test fails, or the program is brought down in three \
+attempts, the previous bundle is active again. The device's floor stays as it is until `unnunet bundle commit`, or until \
 as many runs of `unnunet predict --store` have succeeded as --commit-after says.
 
-With --json an object: `id`, `version`, `manifest_sha256`, `previous` (null if there is none), `floor`. Exit status 12 if
+With --json an object: `id`, `version`, `manifest_sha256`, `previous` (null if there is none), `floor`. Exit status 12 if \
 the bundle is below the floor or its version is lower than the active one's; 13 if the self-test fails.")]
 pub(super) struct Args {
     /// Digest of the bundle's manifest, or its first digits

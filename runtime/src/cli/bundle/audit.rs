@@ -22,7 +22,7 @@ Examples:
   unnunet bundle audit verify --store /var/lib/unnunet
   unnunet bundle audit verify --store /var/lib/unnunet --json
 
-With --json an object: `valid`, `records`, `last` (SHA-256 of the last record). Write `last` down elsewhere: it shows
+With --json an object: `valid`, `records`, `last` (SHA-256 of the last record). Write `last` down elsewhere: it shows \
 later that the history up to now is still the same. Exit status 12 if the log was altered.")]
     Verify(LogArgs),
     /// Print every record, after the whole log was checked

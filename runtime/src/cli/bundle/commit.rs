@@ -14,7 +14,7 @@ Examples:
   unnunet bundle commit --store /var/lib/unnunet
   unnunet bundle commit --store /var/lib/unnunet --model acme/hearts --json
 
-From then on bundles of the model below the floor are refused, for ever. With --json an object: `id`, `manifest_sha256`,
+From then on bundles of the model below the floor are refused, for ever. With --json an object: `id`, `manifest_sha256`, \
 `floor`. Exit status 12 if the active bundle has not passed its self-test.")]
 pub(super) struct Args {
     #[command(flatten)]

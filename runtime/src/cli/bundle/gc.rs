@@ -13,7 +13,7 @@ Examples:
   unnunet bundle gc --store /var/lib/unnunet --dry-run
   unnunet bundle gc --store /var/lib/unnunet --json
 
-A bundle that was installed and not activated yet is removed as well. Prints a line per bundle; with --json an object:
+A bundle that was installed and not activated yet is removed as well. Prints a line per bundle; with --json an object: \
 `manifest_sha256`, `id`, `version`, `removed`.")]
 pub(super) struct Args {
     #[command(flatten)]

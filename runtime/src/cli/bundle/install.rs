@@ -19,8 +19,8 @@ Examples:
   unnunet bundle activate --store /var/lib/unnunet --public-key vendor.pub \\
       $(unnunet bundle install hearts.unb --store /var/lib/unnunet --public-key vendor.pub)
 
-Prints the digest of the manifest, which names the bundle from then on. With --json an object: `manifest_sha256`, `id`,
-`version`, `security_version`, `floor`. What is installed does not predict until it is activated. Exit status 12 if the
+Prints the digest of the manifest, which names the bundle from then on. With --json an object: `manifest_sha256`, `id`, \
+`version`, `security_version`, `floor`. What is installed does not predict until it is activated. Exit status 12 if the \
 security version is below the device's floor.")]
 pub(super) struct Args {
     /// The bundle

@@ -14,8 +14,8 @@ Examples:
   unnunet bundle list --store /var/lib/unnunet
   unnunet bundle list --store /var/lib/unnunet --json | jq 'select(.place == \"active\")'
 
-`place` is `active`, `trial` (active, but its self-test has not passed yet), `previous` or `installed`. With --json an
-object per bundle: `manifest_sha256`, `id`, `version`, `security_version`, `channel`, `place`, `committed`, `floor`,
+`place` is `active`, `trial` (active, but its self-test has not passed yet), `previous` or `installed`. With --json an \
+object per bundle: `manifest_sha256`, `id`, `version`, `security_version`, `channel`, `place`, `committed`, `floor`, \
 `bytes` (null if its file is gone).")]
 pub(super) struct Args {
     #[command(flatten)]

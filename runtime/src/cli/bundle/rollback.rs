@@ -16,7 +16,7 @@ Examples:
   unnunet bundle rollback --store /var/lib/unnunet --public-key vendor.pub --allow-downgrade
   unnunet bundle rollback --store /var/lib/unnunet --public-key vendor.pub --allow-downgrade --model acme/hearts
 
-The bundle that was active becomes the previous one. The floor stays: what is below it does not come back. Output and exit
+The bundle that was active becomes the previous one. The floor stays: what is below it does not come back. Output and exit \
 status are those of `unnunet bundle activate`.")]
 pub(super) struct Args {
     #[command(flatten)]

@@ -35,21 +35,21 @@ INPUT holds one file per channel, `<case>_0000.nii.gz`, `<case>_0001.nii.gz`, â€
   report.json                the whole run
   folds/                     with --save-folds: every fold's segmentation, and that of their mean
 
---json prints a line per case: `case`, `status` (`done` or `failed`); of a done case `selected_fold` (null if the mean
-over the folds was taken), `score` (null if undefined), `disagreement`, `expectation`, `seconds`, `warnings`; of a failed
+--json prints a line per case: `case`, `status` (`done` or `failed`); of a done case `selected_fold` (null if the mean \
+over the folds was taken), `score` (null if undefined), `disagreement`, `expectation`, `seconds`, `warnings`; of a failed \
 one `error`. Lines come in the order of the cases' names; with --resume, first those that were finished before.
 
---resume takes a case as finished if its <case>.json is of the same images, bundle, options and programs, and every other
-file is there as it was written. It also removes what a run that was killed left unfinished; no other run may write to
+--resume takes a case as finished if its <case>.json is of the same images, bundle, options and programs, and every other \
+file is there as it was written. It also removes what a run that was killed left unfinished; no other run may write to \
 OUTPUT meanwhile. Reports cover all cases.
 
---memory is kept, or the run is refused before the first case with exit status 14 and what it would need. Fewer jobs run
+--memory is kept, or the run is refused before the first case with exit status 14 and what it would need. Fewer jobs run \
 at a time, and fewer networks stay loaded, where that keeps it. Results are the same whatever --memory and --jobs.
 
 --select mean --average logits is nnU-Net's ensemble of folds, with --members 1 of final checkpoints.
 
-A calibrated bundle says what to expect of every case: `dice`, `interval`, and whether to `accept` or `review` it, as long
-as scores are made as they were calibrated: by the same method, temperature and members, with mirroring and a step of 0.5,
+A calibrated bundle says what to expect of every case: `dice`, `interval`, and whether to `accept` or `review` it, as long \
+as scores are made as they were calibrated: by the same method, temperature and members, with mirroring and a step of 0.5, \
 and segmentations by the defaults. Else `expectation` is null, and the reason is said.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct Args {

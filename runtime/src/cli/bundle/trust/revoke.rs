@@ -14,7 +14,7 @@ Examples:
           --still-valid eeec6fa1…
   unnunet bundle trust revoke --trust trust --root-key root.pem --manifest eeec6fa1…
 
-A digest is that of `manifest.json`, as `unnunet bundle verify` prints it. There is no trusted time offline, so what a
+A digest is that of `manifest.json`, as `unnunet bundle verify` prints it. There is no trusted time offline, so what a \
 revoked key signed stays valid only where its digest is listed.")]
 pub(super) struct Args {
     #[command(flatten)]

@@ -17,7 +17,7 @@ Examples:
   unnunet bundle trust update trust-v2.json --trust trust
   cat trust-v2.json trust-v3.json > missed.json; unnunet bundle trust update missed.json --trust trust
 
-Every version must be there, each signed by the roots of the one before. A file of a trust folder without a document
+Every version must be there, each signed by the roots of the one before. A file of a trust folder without a document \
 starts it: `unnunet bundle trust update first.json --trust trust --first`.")]
 pub(super) struct Args {
     /// One trust document a line, in the order of their versions
