@@ -22,7 +22,6 @@ import json
 import os
 import pathlib
 import struct
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -34,18 +33,11 @@ os.environ["nnUNet_compile"] = "f"
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # noqa: E402
+from programs import bundle, run  # noqa: E402
 
 # Single precision in another order of sums; some thirty layers lie between patch and logits.
 TOLERANCE = 1e-4
 MIN_EQUAL = 0.9999
-
-
-def run(*arguments):
-    command = [str(argument) for argument in arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def tensors(content):
@@ -103,21 +95,8 @@ def predictor(model, fold, checkpoint):
     return one
 
 
-def bundle(args, model, work, flags):
-    """Imports, exports, signs; returns the bundle and the folder of the run."""
-    train, edge = args.programs / "unnunet-train", args.programs / "unnunet"
-    lines = run(train, "import", model, "--results", work / "results", *flags).splitlines()
-    folder = pathlib.Path(lines[-1].split("\t")[1])
-    configuration, plans = folder.name.split("__")[2], folder.name.split("__")[1]
-    run(train, "export", folder.parent.name, configuration, "--plans", plans, "--results", work / "results",
-        "--id", "parity/import", "--version", "1.0.0", "-o", work / "unsigned.unb")
-    run(edge, "bundle", "keygen", "--no-passphrase", "--private-key", work / "key.pem", "--public-key", work / "pub.pem")
-    run(edge, "bundle", "sign", work / "unsigned.unb", "--private-key", work / "key.pem", "--output", work / "model.unb")
-    return work / "model.unb", folder
-
-
 def compare_logits(args, model, work):
-    file, folder = bundle(args, model, work, [])
+    file, folder = bundle(args.programs, model, work, [])
     entries = zipfile.ZipFile(file)
     patch = tensors(entries.read("selftest/input.bin"))["image"]
     expected = tensors(entries.read("selftest/expected.bin"))
@@ -142,7 +121,7 @@ def compare_logits(args, model, work):
 def compare_labels(args, model, work):
     import SimpleITK
     fold = min(int(folder.name[5:]) for folder in model.glob("fold_*") if folder.name[5:].isdigit())
-    file, _ = bundle(args, model, work, ["--folds", fold, "--checkpoints", "final"])
+    file, _ = bundle(args.programs, model, work, ["--folds", fold, "--checkpoints", "final"])
     ours, theirs = work / "ours", work / "theirs"
     theirs.mkdir()
     run(args.programs / "unnunet", "predict", "--bundle", file, "--public-key", work / "pub.pem", "--input", args.images,

@@ -6,8 +6,8 @@ checkpoints are then imported, exported and signed, and both programs predict im
 - `channels`: thick slices of two channels, several classes, two folds, with mirroring;
 - `regions`: overlapping regions in isotropic volumes with air around them, a step of 0.75, without mirroring;
 - `slices`: a 2D configuration on volumes, two channels;
-- `cascade`: the second stage of a cascade, which sees what nnU-Net's first stage has predicted; and what the first stage's
-  validation leaves for the second, of either program.
+- `cascade`: the second stage of a cascade, which sees what nnU-Net's first stage has predicted; and what the first
+  stage's validation leaves for the second, of either program.
 
 The mean of logits over the folds is taken, as nnU-Net does. At least 99.99 % of all voxels must have the same label, and
 origin, spacing, direction, extents and type of the files must be the same. Needs an environment with nnunetv2 2.8.1:
@@ -21,7 +21,6 @@ import argparse
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -35,14 +34,17 @@ import SimpleITK  # noqa: E402
 import torch  # noqa: E402
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor  # noqa: E402
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer  # noqa: E402
+from programs import bundle, run  # noqa: E402
 
 MIN_EQUAL = 0.9999
 DEVICE = torch.device("cpu")
 FIRST, SECOND = "3d_lowres", "3d_cascade_fullres"
 
 # Extents and spacings [z, y, x] of training and of predicted cases.
-ISOTROPIC = {"shape": (40, 48, 44), "spacing": (1.0, 1.0, 1.0), "test_shape": (36, 56, 50), "test_spacing": (1.2, 0.9, 0.95)}
-THICK = {"shape": (12, 64, 60), "spacing": (5.0, 1.0, 1.0), "test_shape": (15, 56, 70), "test_spacing": (4.0, 1.15, 0.9)}
+ISOTROPIC = {"shape": (40, 48, 44), "spacing": (1.0, 1.0, 1.0),
+             "test_shape": (36, 56, 50), "test_spacing": (1.2, 0.9, 0.95)}
+THICK = {"shape": (12, 64, 60), "spacing": (5.0, 1.0, 1.0),
+         "test_shape": (15, 56, 70), "test_spacing": (4.0, 1.15, 0.9)}
 KINDS = {
     "channels": THICK | {"channels": 2, "configuration": "3d_fullres", "patch": "8,40,40", "folds": [0, 1],
                          "labels": {"background": 0, "large": 1, "small": 2}, "step": 0.5, "mirroring": True},
@@ -54,14 +56,6 @@ KINDS = {
     "cascade": ISOTROPIC | {"channels": 1, "configuration": SECOND, "patch": "32,32,32", "folds": [0],
                             "labels": {"background": 0, "large": 1, "small": 2}, "step": 0.5, "mirroring": True},
 }
-
-
-def run(*arguments):
-    command = [str(argument) for argument in arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def draw(random, shape, spacing, n_channels):
@@ -198,19 +192,11 @@ def predict_theirs(kind, model, images, output, previous=None):
 
 
 def predict_ours(args, kind, model, images, output, previous=None):
-    work = output.parent
-    train, edge = args.programs / "unnunet-train", args.programs / "unnunet"
-    lines = run(train, "import", model, "--results", work / "imported", "--checkpoints", "final", "--folds",
-                ",".join(map(str, kind["folds"]))).splitlines()
-    folder = pathlib.Path(lines[-1].split("\t")[1])
-    _, plans, configuration = folder.name.split("__")
-    run(train, "export", folder.parent.name, configuration, "--plans", plans, "--results", work / "imported",
-        "--id", "parity/predict", "--version", "1.0.0", "-o", work / "unsigned.unb")
-    run(edge, "bundle", "keygen", "--no-passphrase", "--private-key", work / "key.pem", "--public-key", work / "pub.pem")
-    run(edge, "bundle", "sign", work / "unsigned.unb", "--private-key", work / "key.pem", "--output", work / "model.unb")
+    work, folds = output.parent, ",".join(map(str, kind["folds"]))
+    file, _ = bundle(args.programs, model, work, ["--checkpoints", "final", "--folds", folds])
     more = ["--previous-stage", previous] if previous else []
-    run(edge, "predict", "--bundle", work / "model.unb", "--public-key", work / "pub.pem", "--input", images, "--output",
-        output, "--precision", "f32", "--select", "mean", "--average", "logits", "--step", kind["step"],
+    run(args.programs / "unnunet", "predict", "--bundle", file, "--public-key", work / "pub.pem", "--input", images,
+        "--output", output, "--precision", "f32", "--select", "mean", "--average", "logits", "--step", kind["step"],
         "--mirroring", "on" if kind["mirroring"] else "off", "--device", args.device, *more)
 
 
