@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use imaging::resample::{Part, ResamplePlan, SplineOrder, resample_channels, resample_part};
+use imaging::resample::{Part, ResamplePlan, resample_channels, resample_part};
 use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
@@ -73,10 +73,7 @@ pub fn each_slab(
     on_slab: &mut dyn FnMut(&Array4<f32>),
 ) -> Result<(), PreprocessError> {
     let plan = properties.backward(&configuration.resampling_fn_probabilities_kwargs)?;
-    let thickness = match plan.order {
-        SplineOrder::Cubic => properties.original_shape[0],
-        SplineOrder::Nearest | SplineOrder::Linear => slab_thickness(properties.original_shape, logits.dim().0),
-    };
+    let thickness = slab_thickness(properties.original_shape, logits.dim().0, configuration);
     each_slab_of(thickness, logits, (properties, &plan), (head, temperature), on_slab);
     Ok(())
 }
@@ -119,8 +116,12 @@ fn shifted(range: &Range<usize>, by: usize) -> Range<usize> {
     range.start - by..range.end - by
 }
 
-/// Slices of a slab of a file of extents `[z, y, x]`, at least one.
-pub fn slab_thickness([z, y, x]: [usize; 3], n_outputs: usize) -> usize {
+/// Slices of a slab of a file of extents `[z, y, x]`, at least one; all where logits are resampled by a spline of which
+/// every value is made of all.
+pub fn slab_thickness([z, y, x]: [usize; 3], n_outputs: usize, configuration: &Configuration) -> usize {
+    if configuration.resampling_fn_probabilities_kwargs.order > 1 {
+        return z.max(1);
+    }
     let slice = size_of::<f32>().saturating_mul(n_outputs).saturating_mul(y).saturating_mul(x);
     (SLAB_BYTES / slice.max(1)).clamp(1, z.max(1))
 }
@@ -227,11 +228,14 @@ mod tests {
     use crate::crop::BoundingBox;
     use crate::plans::{ConfigurationName, Plans};
 
+    fn configuration() -> Configuration {
+        let plans = Plans::parse(include_str!("../tests/golden/plans/hippocampus.json")).unwrap();
+        plans.configuration(&ConfigurationName("3d_fullres".into())).unwrap()
+    }
+
     /// Logits that differ everywhere, restored in slabs of every thickness.
     fn check_slabs(properties: &CaseProperties, head: OutputHead) {
-        const PLANS: &str = include_str!("../tests/golden/plans/hippocampus.json");
-        let name = ConfigurationName("3d_fullres".into());
-        let configuration = Plans::parse(PLANS).unwrap().configuration(&name).unwrap();
+        let configuration = configuration();
         let [i, j, k] = properties.resampled_shape;
         let logits = Array4::from_shape_fn((3, i, j, k), |(c, z, y, x)| ((7 * z + 5 * y + 3 * x + c) as f32).sin());
         let expected = probabilities(logits.clone(), properties, &configuration, head, 1.5).unwrap();
@@ -271,9 +275,12 @@ mod tests {
 
     #[test]
     fn a_slab_has_as_many_slices_as_fit_and_at_least_one() {
-        assert_eq!(slab_thickness([300, 512, 512], 5), 12);
-        assert_eq!(slab_thickness([3, 10, 10], 5), 3);
-        assert_eq!(slab_thickness([3, 1 << 20, 1 << 20], 5), 1);
+        let mut configuration = configuration();
+        assert_eq!(slab_thickness([300, 512, 512], 5, &configuration), 12);
+        assert_eq!(slab_thickness([3, 10, 10], 5, &configuration), 3);
+        assert_eq!(slab_thickness([3, 1 << 20, 1 << 20], 5, &configuration), 1);
+        configuration.resampling_fn_probabilities_kwargs.order = 3;
+        assert_eq!(slab_thickness([300, 512, 512], 5, &configuration), 300);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Voxels {
         };
         let network = whole.shape_in(&model.configuration).map_or(0, product);
         let [z, y, x] = geometry.shape();
-        let thickness = slab_thickness([z, y, x], model.labels.n_outputs());
+        let thickness = slab_thickness([z, y, x], model.labels.n_outputs(), &model.configuration);
         Self { file: product([z, y, x]), network, slab: product([thickness, y, x]) }
     }
 }
@@ -180,8 +180,10 @@ impl Work {
     }
 
     /// Logits, and of a slab: logits and probabilities of its crop and of the whole, and what resampling holds of a channel.
-    fn restore(&self, Voxels { network, slab, .. }: Voxels) -> u64 {
-        FLOAT * self.n_outputs * (network + 3 * slab) + 2 * FLOAT * slab
+    fn restore(&self, Voxels { file, network, slab }: Voxels) -> u64 {
+        // Of a finer grid, more is read than is made.
+        let resampling = slab * network.div_ceil(file.max(1)).max(1);
+        FLOAT * self.n_outputs * (network + 3 * slab) + 2 * FLOAT * resampling
     }
 
     /// The mean of the voters' logits on both grids with what resampling holds of a channel, or probabilities of the crop

@@ -41,6 +41,7 @@ impl Job {
         let prediction = self.work.join("predictions");
         phases.time("predict", || self.predict(&unseen, &prediction))?;
         phases.time("evaluate", || self.evaluate(&raw, &unseen, &prediction))?;
+        phases.time("report", || self.report(&raw, &unseen, &prediction))?;
         console::say(&phases.line());
         Ok(prediction)
     }
@@ -120,7 +121,7 @@ impl Job {
 
     /// Compares the selected fold, every fold and the mean over the folds with the references.
     fn evaluate(&self, raw: &Path, unseen: &Unseen, prediction: &Path) -> Result<()> {
-        let dataset_json = raw.join(&self.material.name).join("dataset.json");
+        let dataset_json = self.dataset_json(raw);
         let folds = self.budget.folds.iter().map(|fold| prediction.join(format!("folds/fold_{fold}")));
         let folders = std::iter::once(prediction.to_path_buf()).chain(folds);
         for folder in folders.chain([prediction.join("folds/mean")]) {
@@ -130,6 +131,17 @@ impl Job {
             run(command)?;
         }
         Ok(())
+    }
+
+    fn report(&self, raw: &Path, unseen: &Unseen, prediction: &Path) -> Result<()> {
+        let mut command = runtime(&["report"]);
+        command.arg("--output").arg(prediction).arg("--images").arg(&unseen.images);
+        command.arg("--reference").arg(&unseen.references).arg("--dataset-json").arg(self.dataset_json(raw));
+        run(command)
+    }
+
+    fn dataset_json(&self, raw: &Path) -> PathBuf {
+        raw.join(&self.material.name).join("dataset.json")
     }
 
     fn folds(&self) -> String {
