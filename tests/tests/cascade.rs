@@ -97,6 +97,7 @@ fn a_second_stage_is_trained_on_what_the_first_leaves() {
     check_a_second_stage_repeats_and_resumes(&cascade);
     check_a_second_stage_is_validated(&cascade);
     check_both_stages_predict(&cascade);
+    check_both_stages_are_in_the_commands_that_come_next(&cascade);
     check_other_predictions_are_refused(&cascade);
 }
 
@@ -238,6 +239,19 @@ fn check_bad_segmentations_fail_their_cases(low: &Path, predict: &mut Command, f
     }
     let done: Vec<_> = (0..6).filter(|case| failed.join(format!("balls_{case:03}.json")).is_file()).collect();
     assert_eq!(done, [3, 4, 5]);
+}
+
+fn check_both_stages_are_in_the_commands_that_come_next(cascade: &Cascade) {
+    let mut find = unnunet_train();
+    find.args(["find-best-configuration", BALLS.name, "-c", SECOND, "--folds", "0"]);
+    find.arg("--raw").arg(cascade.first.path("raw")).arg("--results").arg(cascade.first.path("results"));
+    succeed(&mut find);
+    let path = cascade.first.path("results").join(BALLS.name).join("inference_instructions.txt");
+    let commands = fs::read_to_string(path).unwrap();
+    let at = |words: &str| commands.find(words).unwrap_or_else(|| panic!("{words}: {commands}"));
+    let exports = [FIRST, SECOND].map(|name| at(&format!("export {} {name} ", BALLS.name)));
+    let predictions = ["--output PREVIOUS", "--output OUTPUT --previous-stage PREVIOUS"].map(at);
+    assert!(exports[0] < predictions[0] && predictions[0] < exports[1] && exports[1] < predictions[1], "{commands}");
 }
 
 /// What a command that is refused says.

@@ -1,13 +1,14 @@
 //! The commands that come after a comparison, from the trainings to predictions.
 //!
 //! As nnU-Net's `inference_instructions.txt`. A bundle holds one configuration, and no runtime averages two bundles: of a
-//! pair that is best, what can be deployed is the best single configuration, and that is said.
+//! pair that is best, what can be deployed is the best single configuration, and that is said. Of a cascade, the first
+//! stage is deployed before.
 
 use nnunet::fold::Fold;
+use nnunet::plans::ConfigurationName;
 
 use crate::best_configuration::Candidate;
 use crate::cli::training_args::RootArgs;
-use crate::trained::Trained;
 
 /// What all commands share.
 pub(super) struct Commands<'a> {
@@ -31,25 +32,44 @@ impl Commands<'_> {
                 best.name, single.name
             ));
             let raw = self.roots.raw.display();
-            lines.push(format!("{} --raw {raw}", self.training("determine-postprocessing", single.models[0])));
+            lines.push(format!("{} --raw {raw}", self.training("determine-postprocessing", &single.models[0].name)));
         }
         lines.push("To predict new cases:".into());
-        let export = self.training("export", single.models[0]);
-        let folds: Vec<_> = self.folds.iter().map(|fold| fold.0.to_string()).collect();
-        let folds = folds.join(",");
-        lines.push(format!("{export} --folds {folds} --id VENDOR/MODEL --version 1.0.0 --output model.unb"));
-        lines.push("unnunet bundle sign model.unb --private-key KEY.pem --output signed.unb".into());
-        lines
-            .push("unnunet predict --bundle signed.unb --public-key KEY.pub.pem --input IMAGES --output OUTPUT".into());
+        let trained = single.models[0];
+        let previous = trained.configuration.previous_stage();
+        if let Some(previous) = &previous {
+            let export = self.export(previous);
+            lines.extend(deployment(
+                &export,
+                [&format!("{previous}.unb"), &format!("{previous}.signed.unb"), "PREVIOUS"],
+                "",
+            ));
+        }
+        let more = if previous.is_some() { " --previous-stage PREVIOUS" } else { "" };
+        lines.extend(deployment(&self.export(&trained.name), ["model.unb", "signed.unb", "OUTPUT"], more));
         lines.join("\n") + "\n"
     }
 
-    fn training(&self, command: &str, trained: &Trained) -> String {
+    fn export(&self, name: &ConfigurationName) -> String {
+        let folds: Vec<_> = self.folds.iter().map(|fold| fold.0.to_string()).collect();
+        format!("{} --folds {} --id VENDOR/MODEL --version 1.0.0", self.training("export", name), folds.join(","))
+    }
+
+    fn training(&self, command: &str, name: &ConfigurationName) -> String {
         let results = self.roots.results.display();
-        let (dataset, name, plans) = (self.dataset, &trained.name, &self.roots.plans);
+        let (dataset, plans) = (self.dataset, &self.roots.plans);
         let preprocessed = self.roots.preprocessed.as_ref();
         let preprocessed = preprocessed.map(|root| format!(" --preprocessed {}", root.display())).unwrap_or_default();
         let members = self.roots.members.map(|n| format!(" --members {n}")).unwrap_or_default();
         format!("unnunet-train {command} {dataset} {name} --results {results} --plans {plans}{preprocessed}{members}")
     }
+}
+
+/// Export, sign and predict with one bundle; `more` is added to the prediction.
+fn deployment(export: &str, [unsigned, signed, output]: [&str; 3], more: &str) -> [String; 3] {
+    [
+        format!("{export} --output {unsigned}"),
+        format!("unnunet bundle sign {unsigned} --private-key KEY.pem --output {signed}"),
+        format!("unnunet predict --bundle {signed} --public-key KEY.pub.pem --input IMAGES --output {output}{more}"),
+    ]
 }
