@@ -85,7 +85,7 @@ fn each_slab_of(
     (head, temperature): (OutputHead, f32),
     on_slab: &mut dyn FnMut(&Array4<f32>),
 ) {
-    let [a, b, c] = properties.transpose_forward;
+    let [a, b, _] = properties.transpose_forward;
     // The axis of the network that is z of the file.
     let axis = usize::from(a != 0) + usize::from(a != 0 && b != 0);
     let [n_slices, y, x] = properties.original_shape;
@@ -94,21 +94,20 @@ fn each_slab_of(
     for first in (0..n_slices).step_by(thickness) {
         let slices = first..(first + thickness).min(n_slices);
         let inside = slices.start.max(kept.start)..slices.end.min(kept.end);
-        let mut whole = background((logits.dim().0, slices.len(), y, x), head);
-        if !inside.is_empty() {
-            let part = Part { axis, slices: shifted(&inside, kept.start) };
-            let cropped = activated(resample_part(logits.view(), plan, &part), head, temperature);
-            if cropped.dim() == whole.dim() && [a, b, c] == [0, 1, 2] {
-                whole = cropped;
-            } else {
-                let mut ranges = [0, 1, 2].map(|axis| crop.range(axis));
-                ranges[axis] = shifted(&inside, slices.start);
-                let [i, j, k] = ranges;
-                let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
-                transposed.slice_mut(s![.., i, j, k]).assign(&cropped);
-            }
+        let shape = (logits.dim().0, slices.len(), y, x);
+        if inside.is_empty() {
+            on_slab(&background(shape, head));
+            continue;
         }
-        on_slab(&whole);
+        let part = Part { axis, slices: shifted(&inside, kept.start) };
+        let cropped = activated(resample_part(logits.view(), plan, &part), head, temperature);
+        if cropped.dim() == shape && properties.transpose_forward == [0, 1, 2] {
+            on_slab(&cropped);
+            continue;
+        }
+        let mut ranges = [0, 1, 2].map(|axis| crop.range(axis));
+        ranges[axis] = shifted(&inside, slices.start);
+        on_slab(&in_background(&cropped, shape, (properties.transpose_forward, ranges), head));
     }
 }
 
@@ -209,17 +208,27 @@ fn background(shape: (usize, usize, usize, usize), head: OutputHead) -> Array4<f
     whole
 }
 
+/// Probabilities in network order where `ranges` of the network's axes lie, and background around them.
+fn in_background(
+    inside: &Array4<f32>,
+    shape: (usize, usize, usize, usize),
+    ([a, b, c], [i, j, k]): ([usize; 3], [Range<usize>; 3]),
+    head: OutputHead,
+) -> Array4<f32> {
+    let mut whole = background(shape, head);
+    let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
+    transposed.slice_mut(s![.., i, j, k]).assign(inside);
+    whole
+}
+
 fn uncrop(cropped: Array4<f32>, properties: &CaseProperties, head: OutputHead) -> Array4<f32> {
-    let [a, b, c] = properties.transpose_forward;
-    if properties.cropped_shape == properties.original_shape && [a, b, c] == [0, 1, 2] {
+    let CaseProperties { original_shape, transpose_forward, crop, .. } = properties;
+    if properties.cropped_shape == *original_shape && *transpose_forward == [0, 1, 2] {
         return cropped;
     }
-    let [z, y, x] = properties.original_shape;
-    let mut whole = background((cropped.dim().0, z, y, x), head);
-    let crop = &properties.crop;
-    let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
-    transposed.slice_mut(s![.., crop.range(0), crop.range(1), crop.range(2)]).assign(&cropped);
-    whole
+    let [z, y, x] = *original_shape;
+    let ranges = [0, 1, 2].map(|axis| crop.range(axis));
+    in_background(&cropped, (cropped.dim().0, z, y, x), (*transpose_forward, ranges), head)
 }
 
 #[cfg(test)]

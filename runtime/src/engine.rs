@@ -181,28 +181,19 @@ impl Engine {
         let builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::Level3)?
             .with_dimension_override(BATCH_AXIS, 1)?;
-        let mut builder = match target.provider {
-            Provider::Cpu => builder.with_intra_threads(self.n_threads)?,
-            Provider::Openvino => {
-                let provider = OpenVINO::default()
-                    .with_device_type("CPU")
-                    .with_arbitrary_config("load_config", self.openvino_config(target.precision));
-                // The threads are OpenVINO's own; more of ONNX Runtime's would only get in their way.
-                let builder = builder.with_intra_threads(1)?.with_disable_cpu_fallback()?;
-                builder.with_execution_providers([provider.build().error_on_failure()])?
-            }
-            Provider::Cuda => {
-                // Single precision is that of training, not TF32's ten bits.
-                let provider = CUDA::default().with_tf32(false);
-                let builder = builder.with_disable_cpu_fallback()?;
-                builder.with_execution_providers([provider.build().error_on_failure()])?
-            }
-            Provider::Tensorrt => {
-                let provider = TensorRT::default();
-                let builder = builder.with_disable_cpu_fallback()?;
-                builder.with_execution_providers([provider.build().error_on_failure()])?
-            }
+        let provider = match target.provider {
+            Provider::Cpu => return builder.with_intra_threads(self.n_threads)?.commit_from_file(model.path()),
+            Provider::Openvino => OpenVINO::default()
+                .with_device_type("CPU")
+                .with_arbitrary_config("load_config", self.openvino_config(target.precision))
+                .build(),
+            // Single precision is that of training, not TF32's ten bits.
+            Provider::Cuda => CUDA::default().with_tf32(false).build(),
+            Provider::Tensorrt => TensorRT::default().build(),
         };
+        // The provider has threads of its own; more of ONNX Runtime's would only get in their way.
+        let builder = builder.with_intra_threads(1)?.with_disable_cpu_fallback()?;
+        let mut builder = builder.with_execution_providers([provider.error_on_failure()])?;
         builder.commit_from_file(model.path())
     }
 

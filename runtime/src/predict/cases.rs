@@ -107,8 +107,9 @@ pub(crate) fn prepare(files: &CaseFiles, model: &Model) -> Result<Prepared, Case
     let start = Instant::now();
     let geometry = image.geometry.clone();
     let mut preprocessed = preprocess(image, previous, &model.plans, &model.configuration)?;
-    if let Some(previous) = preprocessed.labels.take() {
-        preprocessed.image = previous_stage::append(&preprocessed.image, &previous.view(), &model.labels)?;
+    if let Some((path, previous)) = files.previous_stage.as_ref().zip(preprocessed.labels.take()) {
+        let image = previous_stage::append(&preprocessed.image, &previous.view(), &model.labels);
+        preprocessed.image = image.map_err(|source| CaseError::PreviousLabel { path: path.clone(), source })?;
     }
     seconds.preprocess = start.elapsed().as_secs_f64();
     Ok(Prepared { preprocessed, geometry, inputs, seconds })
@@ -135,7 +136,7 @@ pub(crate) enum CaseError {
         source: DatasetError,
     },
     /// A file cannot be read to the end.
-    #[error("the image cannot be read")]
+    #[error("a file of the case cannot be read")]
     Digest {
         /// Which and why.
         source: io::Error,
@@ -162,10 +163,11 @@ pub(crate) enum CaseError {
         source: GridMismatch,
     },
     /// The previous stage's segmentation has other labels than the bundle.
-    #[error("the previous stage's segmentation cannot be used")]
+    #[error("`{}` cannot be used", path.display())]
     PreviousLabel {
-        /// Which.
-        #[from]
+        /// The segmentation.
+        path: PathBuf,
+        /// Which label.
         source: UnknownLabel,
     },
     /// A file cannot be read.

@@ -17,13 +17,7 @@ impl Vote {
     ///
     /// If their shape is not that of the first.
     pub(crate) fn add(vote: &mut Option<Self>, values: &Array4<f32>) {
-        match vote {
-            Some(vote) => {
-                vote.sum += values;
-                vote.n_voters += 1;
-            }
-            None => *vote = Some(Self { sum: values.clone(), n_voters: 1 }),
-        }
+        Self::add_slab(vote, values, 0, values.dim().1);
     }
 
     /// Adds slices of one voter's values `[output, z, y, x]`, of which the first is number `first`; `n_slices` are all.
