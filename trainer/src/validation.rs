@@ -130,6 +130,9 @@ impl<'a> Validator<'a> {
     /// Never: the step is a constant.
     pub fn fold(&self, fold: Fold) -> Result<FoldValidator<'_>, ValidationError> {
         let members = Members::new(self.trained, fold, self.options.device)?;
+        if members.facts().is_empty() {
+            return Err(ValidationError::NoMember);
+        }
         let uncertainty = self.options.uncertainty;
         uncertainty.check_members(members.facts().len()).map_err(|source| ValidationError::TooFew { fold, source })?;
         let folder = self.trained.validation_folder(fold);
@@ -197,7 +200,9 @@ impl<'a> FoldValidator<'a> {
         let Prepared { geometry, preprocessed, previous } = self.prepare(case)?;
         let mut next = stages.start_next(&preprocessed.properties)?;
         let (head, methods) = (OutputHead::of(&trained.labels), self.validator.options.methods());
-        let mut ensemble: Option<Ensemble> = None;
+        let [n_slices, y, x] = preprocessed.properties.original_shape;
+        let shape = [trained.labels.n_outputs(), n_slices, y, x];
+        let mut ensemble = Ensemble::of_none(&methods, shape, &trained.labels);
         for index in 0..self.n_members() {
             let logits = self.members.logits(index, &self.window, &preprocessed.image)?;
             let (properties, configuration) = (&preprocessed.properties, &trained.configuration);
@@ -206,14 +211,10 @@ impl<'a> FoldValidator<'a> {
                 let logits = logits.clone();
                 mean.add(restore::next_stage_probabilities(logits, to, configuration, head, temperature)?);
             }
-            let probabilities = restore::probabilities(logits, properties, configuration, head, temperature)?;
-            match &mut ensemble {
-                Some(ensemble) => ensemble.add(&probabilities),
-                None => ensemble = Some(Ensemble::measured_by(&methods, &probabilities, &trained.labels)),
-            }
+            let case = (properties, configuration);
+            restore::each_slab(&logits, case, head, temperature, &mut |slab| ensemble.add_slab(slab))?;
             on_member();
         }
-        let ensemble = ensemble.ok_or(ValidationError::NoMember)?;
         let by = self.predictor(temperature);
         stages.write_next(case, &next, &trained.labels, by)?;
         self.write(case, (by, previous), &ensemble, geometry)?;

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use bundle_format::{BundleContents, EntryPath, IntactBundle, Limits, UnverifiedBundle};
+use bundle_format::{BundleContents, Digest, EntryPath, IntactBundle, Limits, UnverifiedBundle};
 use nnunet::fold::Fold;
 use nnunet::pipeline::Pipeline;
 use nnunet::plans::Plans;
@@ -272,6 +272,18 @@ fn check_exported(name: &str, configuration: &str, class: &str) {
     let operators: Vec<_> = bundle.manifest().onnx.operators.iter().map(ToString::to_string).collect();
     assert_eq!(operators.contains(&"Add".to_owned()), class == "ResidualEncoderUNet");
     assert!(text("sbom/model.cdx.json").contains(&format!("\"modelArchitecture\": \"{class}\"")));
+    check_provenance(&text("provenance/slsa.json"), &model, &record);
+}
+
+/// Checks that the statement names nnU-Net's files by their digests.
+fn check_provenance(statement: &str, model: &Path, record: &ImportRecord) {
+    let statement: Value = serde_json::from_str(statement).unwrap();
+    let dependencies = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
+    let checkpoint = format!("fold_0/checkpoint_{}.safetensors", record.checkpoints[0].epoch);
+    let names: Vec<_> = dependencies.as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["plans.json", "dataset.json", &checkpoint, "fold_0/checkpoint_final.pth"]);
+    let original = Digest::of(&fs_err::read(model.join("fold_0/checkpoint_final.pth")).unwrap());
+    assert_eq!(dependencies[3]["digest"]["sha256"], original.to_string());
 }
 
 #[test]

@@ -6,12 +6,13 @@
 //! the bundle is given enters, else no two exports would be equal.
 
 use bundle_format::Digest;
-use nnunet::fold::Fold;
+use nnunet::fold::{Fold, Member};
 use serde_json::{Value, json};
 
 use super::source::Source;
 use super::{Exported, Identity, Request};
 use crate::import::FINGERPRINT;
+use crate::run_folder::Run;
 use crate::weights::WeightFormat;
 
 /// What the parameters below mean; another meaning gets another number.
@@ -70,12 +71,24 @@ fn made_of(members: &[Exported]) -> Value {
     members.iter().map(|exported| (exported.model.to_string(), json!(checkpoint(exported)))).collect()
 }
 
-/// What was read, as names in the folder of the training or, of the fingerprint, of the preprocessed data set.
+/// What was read, as names in the folder of the training or, of the fingerprint, of the preprocessed data set; of imported
+/// members also nnU-Net's files that they came from, as names in its model folder.
 fn dependencies(source: &Source, members: &[Exported]) -> Value {
     let files = [("plans.json", source.plans_sha256), ("dataset.json", source.dataset_json_sha256)];
     let fingerprint = source.fingerprint_sha256.map(|digest| (FINGERPRINT, digest));
     let files = files.into_iter().chain(fingerprint).map(|(name, digest)| resource(name, digest));
-    files.chain(members.iter().map(|exported| resource(&checkpoint(exported), exported.record.weights))).collect()
+    let weights = members.iter().map(|exported| resource(&checkpoint(exported), exported.record.weights));
+    files.chain(weights).chain(members.iter().flat_map(|exported| origins(source, exported.member))).collect()
+}
+
+/// nnU-Net's files of an imported member.
+fn origins(source: &Source, Member { fold, epoch }: Member) -> impl Iterator<Item = Value> {
+    let checkpoints = match source.runs.get(&fold) {
+        Some(Run::Imported(import)) => import.checkpoints.as_slice(),
+        Some(Run::Trained(..)) | None => &[],
+    };
+    let of_member = checkpoints.iter().filter(move |checkpoint| checkpoint.epoch == epoch);
+    of_member.map(move |origin| resource(&format!("{fold}/checkpoint_{}.pth", origin.name), origin.file))
 }
 
 fn run_details(identity: &Identity) -> Value {
