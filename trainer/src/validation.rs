@@ -130,9 +130,6 @@ impl<'a> Validator<'a> {
     /// Never: the step is a constant.
     pub fn fold(&self, fold: Fold) -> Result<FoldValidator<'_>, ValidationError> {
         let members = Members::new(self.trained, fold, self.options.device)?;
-        if members.facts().is_empty() {
-            return Err(ValidationError::NoMember);
-        }
         let uncertainty = self.options.uncertainty;
         uncertainty.check_members(members.facts().len()).map_err(|source| ValidationError::TooFew { fold, source })?;
         let folder = self.trained.validation_folder(fold);
