@@ -61,6 +61,9 @@ pub(super) struct Args {
     /// Sizes of further ensembles of the first fold, such as 1,5,10,30, predicted by our program alone
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     member_counts: Vec<u32>,
+    /// Memory that those ensembles may take, as `unnunet predict --memory`
+    #[arg(long, value_name = "LIMIT", requires = "member_counts")]
+    memory: Option<String>,
     /// Name of the comparison's folder below `target/bench/predict`, in which everything lies
     #[arg(long)]
     name: String,
@@ -74,6 +77,8 @@ struct Outcome {
     n_processors: usize,
     folds: Vec<u16>,
     mirroring: bool,
+    /// What the ensembles of `members` may take.
+    memory: Option<String>,
     nnunet: Best,
     ours: Vec<OursOutcome>,
     members: Vec<members::Point>,
@@ -135,6 +140,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         n_processors: std::thread::available_parallelism().map_or(1, usize::from),
         folds: args.folds.clone(),
         mirroring: !args.no_mirroring,
+        memory: args.memory.clone(),
         nnunet: their_best.context("there is a round")?,
         ours,
         members: members::measure(args, &model, &peer)?,

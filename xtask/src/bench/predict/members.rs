@@ -40,6 +40,7 @@ pub(super) fn measure(args: &Args, model: &Model<'_>, peer: &Peer) -> Result<Vec
             let output = model.work.join("predictions").join(format!("members-{n_members}"));
             let mut command = runs::Mode::F32.predict_folds(args, &bundle, &output);
             command.args(["--members", &n_members.to_string()]);
+            command.args(args.memory.iter().flat_map(|limit| ["--memory", limit]));
             let run = runs::measured(command, &output)?;
             let session_s = Facts::read(&output)?.session_s;
             let faster = point.is_none_or(|point: Point| run.wall_s < point.best.wall_s);

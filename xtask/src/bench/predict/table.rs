@@ -9,7 +9,7 @@ use crate::console;
 pub(super) fn print(outcome: &Outcome) {
     console::say(&programs(outcome));
     if !outcome.members.is_empty() {
-        console::say(&members(&outcome.members));
+        console::say(&members(&outcome.members, outcome.memory.as_deref()));
     }
 }
 
@@ -45,9 +45,10 @@ fn programs(outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-fn members(points: &[Point]) -> String {
+fn members(points: &[Point], limit: Option<&str>) -> String {
+    let limit = limit.map_or_else(String::new, |limit| format!(" of at most {limit}"));
     let mut lines =
-        vec!["\n| members | s | in the sessions, s | peak memory |".to_owned(), "|---|---|---|---|".to_owned()];
+        vec![format!("\n| members | s | in the sessions, s | peak memory{limit} |"), "|---|---|---|---|".to_owned()];
     for point in points {
         let session = point.session_s.map_or_else(String::new, |seconds| format!("{seconds:.1}"));
         let (n_members, wall_s) = (point.n_members, point.best.wall_s);
