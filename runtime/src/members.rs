@@ -1,4 +1,4 @@
-//! The members' sessions: all kept where they fit, else one at a time.
+//! The members' sessions: all kept, or one at a time.
 //!
 //! Making a session costs seconds, keeping it costs memory that does not depend on the case. Which of both is cheaper
 //! is decided before a run, by its [schedule](crate::memory::Schedule).

@@ -2,8 +2,11 @@
 //!
 //! What libraries and sessions take is measured, because it depends on provider, precision and version: the first
 //! session is made, runs twice, and the process is asked how much it grew. All members have one topology, so the others
-//! are like it. What the cases take follows from their shapes ([`needs`]). From both follows the need of a [`Schedule`],
-//! and of all schedules the one is taken that loads members least often.
+//! are like it. What the cases take follows from their shapes ([`needs`]). From both follows the need of a [`Schedule`].
+//!
+//! Of the schedules that lose no time worth mentioning by loading members, the one is taken that needs least. So memory
+//! stops growing with the number of members as soon as a chunk of cases takes less than the sessions would, and that
+//! chunk depends on how long loading takes beside predicting, not on how many members there are.
 //!
 //! Without a limit the memory that the machine has left decides between schedules, and nothing is refused.
 
@@ -23,6 +26,8 @@ use needs::CaseNeed;
 const SLACK: u64 = 64 << 20;
 /// The same, as a part of what is counted: one in so many bytes.
 const SLACK_SHARE: u64 = 10;
+/// What loading members again may take to save memory, as a part of the time inside the networks.
+const RELOADING_SHARE: f64 = 0.02;
 
 /// Memory of this process before the first case, measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,15 @@ impl Footprint {
         let resident = resident()?;
         Ok(Self { resident, session: resident.saturating_sub(before), peak: peak()? })
     }
+}
+
+/// How long networks take; seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pace {
+    /// Loading one member, measured.
+    pub(crate) load: f64,
+    /// One member on every case of the run, from the time of one patch.
+    pub(crate) inference: f64,
 }
 
 /// Memory of this process that is in use, bytes.
@@ -106,18 +120,19 @@ impl Schedule {
     }
 }
 
-/// What a schedule's memory follows from.
+/// What a schedule's memory and its loads follow from.
 #[derive(Debug)]
 pub(crate) struct Plan {
     footprint: Footprint,
+    pace: Pace,
     n_members: usize,
     needs: Vec<CaseNeed>,
 }
 
 impl Plan {
     /// For cases of these needs and so many members.
-    pub(crate) fn new(footprint: Footprint, n_members: usize, needs: Vec<CaseNeed>) -> Self {
-        Self { footprint, n_members, needs }
+    pub(crate) fn new(footprint: Footprint, pace: Pace, n_members: usize, needs: Vec<CaseNeed>) -> Self {
+        Self { footprint, pace, n_members, needs }
     }
 
     /// The most that the process takes with this schedule, bytes.
@@ -139,16 +154,37 @@ impl Plan {
         resident.saturating_add(more).saturating_add(more / SLACK_SHARE).saturating_add(SLACK)
     }
 
-    /// Of the schedules of at most `jobs` jobs that stay below `limit`, the one that loads members least often; of
-    /// equals, the one with most jobs. `None` if there is none.
+    /// A schedule of at most `jobs` jobs that stays below `limit`; `None` if there is none.
+    ///
+    /// With as many jobs as possible, the one that needs least of those that hardly load a member twice; if none of them
+    /// fits, the one that loads members least often, and of equals the one with most jobs.
     pub(crate) fn schedule(&self, limit: u64, jobs: NonZeroUsize) -> Option<Schedule> {
         let fits = |schedule: &Schedule| self.peak(*schedule) <= limit;
-        let all = |jobs| Schedule { sessions: Loaded::All, chunk: 1, jobs };
-        let kept = (1..=jobs.get()).rev().map(all).find(fits);
-        kept.or_else(|| {
-            let one = (1..=jobs.get()).filter_map(|jobs| self.largest_chunk(limit, jobs));
+        let jobs = (1..=jobs.get()).rev();
+        jobs.clone().find_map(|jobs| self.lean(jobs, fits)).or_else(|| {
+            let one = jobs.filter_map(|jobs| self.largest_chunk(limit, jobs));
             one.min_by_key(|schedule| (self.n_loads(*schedule), Reverse(schedule.jobs)))
         })
+    }
+
+    /// Of the two schedules that lose no time by loading, the one that needs less and `fits`.
+    fn lean(&self, jobs: usize, fits: impl Fn(&Schedule) -> bool) -> Option<Schedule> {
+        let all = Schedule { sessions: Loaded::All, chunk: 1, jobs };
+        let one = Schedule { sessions: Loaded::One, chunk: self.chunk_in_pace(), jobs };
+        [all, one].into_iter().filter(fits).min_by_key(|schedule| self.peak(*schedule))
+    }
+
+    /// The fewest cases at a time for which loading members anew takes no more than its share of the time. A run of so
+    /// many cases is cut into equal chunks.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a negative or endless number of times saturates"
+    )]
+    fn chunk_in_pace(&self) -> usize {
+        let Pace { load, inference } = self.pace;
+        let n_more_chunks = (RELOADING_SHARE * inference / load) as usize;
+        self.needs.len().div_ceil(n_more_chunks.saturating_add(1)).max(1)
     }
 
     /// The schedule that needs least.

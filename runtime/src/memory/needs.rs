@@ -76,24 +76,29 @@ pub(crate) struct Work {
 impl Voxels {
     /// Of a file, from its header. A case that cannot be preprocessed is read all the same.
     pub(crate) fn of(geometry: &Geometry, model: &Model) -> Self {
-        let spacing = planning_spacing(geometry);
-        let transpose_forward = model.plans.transpose_forward;
-        let cropped_shape = transpose_forward.map(|axis| geometry.shape()[axis]);
-        let spacing = transpose_forward.map(|axis| spacing[axis]);
-        let whole = CaseProperties {
-            original_shape: geometry.shape(),
-            transpose_forward,
-            crop: BoundingBox { start: [0; 3], end: cropped_shape },
-            cropped_shape,
-            spacing,
-            target_spacing: spacing,
-            resampled_shape: cropped_shape,
-        };
-        let network = whole.shape_in(&model.configuration).map_or(0, product);
+        let network = network_shape(geometry, model).map_or(0, product);
         let [z, y, x] = geometry.shape();
         let thickness = slab_thickness([z, y, x], model.labels.n_outputs(), &model.configuration);
         Self { file: product([z, y, x]), network, slab: product([thickness, y, x]) }
     }
+}
+
+/// The largest grid `[z, y, x]` that the network sees of a file; `None` if it cannot be preprocessed.
+pub(crate) fn network_shape(geometry: &Geometry, model: &Model) -> Option<[usize; 3]> {
+    let spacing = planning_spacing(geometry);
+    let transpose_forward = model.plans.transpose_forward;
+    let cropped_shape = transpose_forward.map(|axis| geometry.shape()[axis]);
+    let spacing = transpose_forward.map(|axis| spacing[axis]);
+    let whole = CaseProperties {
+        original_shape: geometry.shape(),
+        transpose_forward,
+        crop: BoundingBox { start: [0; 3], end: cropped_shape },
+        cropped_shape,
+        spacing,
+        target_spacing: spacing,
+        resampled_shape: cropped_shape,
+    };
+    whole.shape_in(&model.configuration).ok()
 }
 
 fn product(shape: [usize; 3]) -> u64 {

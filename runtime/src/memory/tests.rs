@@ -17,8 +17,11 @@ fn case(mib: u64) -> CaseNeed {
     }
 }
 
+/// Loading takes as long as one member takes on a hundred cases: no member may be loaded twice.
+const SLOW_LOADING: Pace = Pace { load: 100.0, inference: 9.0 };
+
 fn plan(n_members: usize, n_cases: usize, mib: u64) -> Plan {
-    Plan::new(FOOTPRINT, n_members, vec![case(mib); n_cases])
+    Plan::new(FOOTPRINT, SLOW_LOADING, n_members, vec![case(mib); n_cases])
 }
 
 /// The schedule below `limit` MiB for at most two jobs, as sessions, chunk, jobs and loads.
@@ -41,15 +44,46 @@ fn the_peak_is_what_is_resident_and_what_comes_with_a_tenth_and_slack() {
 }
 
 #[test]
-fn sessions_stay_loaded_where_they_fit() {
-    check(&plan(4, 9, 1), 10_000, Some((Loaded::All, 1, 2, 4)));
-    // One job needs 599 MiB, two need 619.
-    check(&plan(4, 9, 1), 610, Some((Loaded::All, 1, 1, 4)));
+fn sessions_stay_loaded_where_that_takes_less_than_a_chunk_of_cases() {
+    // Of two members one more session, as with one at a time.
+    check(&plan(2, 9, 1), 10_000, Some((Loaded::All, 1, 2, 2)));
+    // Four sessions with two jobs need 619 MiB, nine cases of 10 each 485.
+    check(&plan(4, 9, 1), 10_000, Some((Loaded::One, 9, 2, 4)));
+    // Four sessions with one job need 797 MiB, with two 995; nine cases of 100 each 1633.
+    check(&plan(4, 9, 10), 10_000, Some((Loaded::All, 1, 2, 4)));
+    check(&plan(4, 9, 10), 800, Some((Loaded::All, 1, 1, 4)));
+}
+
+#[test]
+fn more_members_take_no_more_memory_once_they_are_loaded_one_at_a_time() {
+    let needed = |n_members| {
+        let plan = plan(n_members, 9, 1);
+        plan.peak(plan.schedule(u64::MAX, NonZeroUsize::MIN).unwrap())
+    };
+    assert!(needed(2) < needed(5));
+    assert_eq!(needed(5), needed(30));
+}
+
+#[test]
+fn a_chunk_is_as_small_as_the_time_of_loading_allows() {
+    let chunk = |load, inference| {
+        let plan = Plan::new(FOOTPRINT, Pace { load, inference }, 4, vec![case(1); 100]);
+        plan.chunk_in_pace()
+    };
+    // A fiftieth of the time is half a load: every member is loaded once.
+    assert_eq!(chunk(1.0, 25.0), 100);
+    // One more load: two chunks of 50; three more: four of 25; and never less than a case.
+    assert_eq!(chunk(1.0, 50.0), 50);
+    assert_eq!(chunk(1.0, 199.0), 25);
+    assert_eq!(chunk(1.0, 1e9), 1);
+    assert_eq!(chunk(0.0, 1.0), 1);
+    // Nothing was measured.
+    assert_eq!(chunk(0.0, 0.0), 100);
+    assert_eq!(Plan::new(FOOTPRINT, SLOW_LOADING, 4, Vec::new()).chunk_in_pace(), 1);
 }
 
 #[test]
 fn else_every_member_is_loaded_once_for_as_many_cases_as_fit() {
-    check(&plan(4, 9, 1), 598, Some((Loaded::One, 9, 2, 4)));
     // Nine cases of one job need 476 MiB, of two 485.
     check(&plan(4, 9, 1), 480, Some((Loaded::One, 9, 1, 4)));
     // Three cases of one job need 403.2 MiB, of two jobs 423.
@@ -71,7 +105,7 @@ fn a_limit_that_nothing_keeps_is_refused_with_what_would_do() {
 fn one_large_case_counts_once_among_small_ones() {
     let mut needs = vec![case(1); 9];
     needs[4] = case(100);
-    let plan = Plan::new(FOOTPRINT, 1, needs);
+    let plan = Plan::new(FOOTPRINT, SLOW_LOADING, 1, needs);
     let peak = |jobs| plan.peak(Schedule { sessions: Loaded::All, chunk: 1, jobs }) / MIB;
     // 30 of loading and 100·20; the second job has a case of 4 + 10 + 4.
     assert_eq!(peak(1), 150 + 2233 + 64);

@@ -44,7 +44,9 @@ file is there as it was written. It also removes what a run that was killed left
 OUTPUT meanwhile. Reports cover all cases.
 
 --memory is kept, or the run is refused before the first case with exit status 14 and what it would need. Fewer jobs run \
-at a time, and fewer networks stay loaded, where that keeps it. Results are the same whatever --memory and --jobs.
+at a time, and fewer networks stay loaded, where that keeps it. Also without it, many networks are loaded one at a time, each \
+for a chunk of cases whose results appear together, where that takes less memory and loses no more than 2 % of the time. \
+Results are the same whatever --memory and --jobs.
 
 --select mean --average logits is nnU-Net's ensemble of folds, with --members 1 of final checkpoints.
 
