@@ -27,7 +27,7 @@ use crate::rule::Rule;
 
 /// Operators that may reach ONNX Runtime: those of nnU-Net's networks, and of
 /// the exporters that write them. None calls another graph.
-pub const OPERATORS: [&str; 21] = [
+pub const OPERATORS: [&str; 26] = [
     "Add",
     "AveragePool",
     "Cast",
@@ -35,12 +35,15 @@ pub const OPERATORS: [&str; 21] = [
     "Constant",
     "Conv",
     "ConvTranspose",
+    "Div",
     "Gather",
     "Identity",
     "InstanceNormalization",
     "LeakyRelu",
     "MaxPool",
+    "Mul",
     "Pad",
+    "ReduceMean",
     "Relu",
     "Reshape",
     "Resize",
@@ -48,6 +51,8 @@ pub const OPERATORS: [&str; 21] = [
     "Sigmoid",
     "Slice",
     "Softmax",
+    "Sqrt",
+    "Sub",
     "Unsqueeze",
 ];
 /// Versions of the file format that this reader knows.

@@ -1,7 +1,7 @@
 //! ONNX files written from the topology; libtorch has no exporter of its own.
 //!
-//! `tch` offers none, and tracing through Python would bring Python into the training machine. A U-Net is five to
-//! seven operators, so the file is put together here: opset 17, one input `image` and one output `logits`, both
+//! `tch` offers none, and tracing through Python would bring Python into the training machine. A U-Net is about
+//! a dozen operators, so the file is put together here: opset 17, one input `image` and one output `logits`, both
 //! `[batch, channel, (z,) y, x]` with a free batch axis and the patch as the other extents. The same network and
 //! weights give the same bytes: no times, no paths, sorted initializers, stable names.
 //!
@@ -24,7 +24,11 @@ pub const IR_VERSION: u32 = 8;
 /// Version of the operator set `ai.onnx`.
 pub const OPSET: u32 = 17;
 /// Operators that the file of any network uses.
-const OPERATORS: [&str; 5] = ["Concat", "Conv", "ConvTranspose", "InstanceNormalization", "LeakyRelu"];
+const OPERATORS: [&str; 4] = ["Concat", "Conv", "ConvTranspose", "LeakyRelu"];
+/// Those of an instance norm of few voxels.
+const NORM: [&str; 1] = ["InstanceNormalization"];
+/// Those of an instance norm of many.
+const NORM_BY_BLOCKS: [&str; 7] = ["Add", "AveragePool", "Div", "Mul", "ReduceMean", "Sqrt", "Sub"];
 /// Name of the input.
 const INPUT: &str = "image";
 /// Name of the output.
@@ -32,9 +36,14 @@ const OUTPUT: &str = "logits";
 /// Protobuf's limit for one message.
 const MAX_BYTES: usize = 0x7fff_ffff;
 
-/// Every operator that the file of `network` uses, sorted.
-pub fn operators(network: &UNet, format: WeightFormat) -> Vec<&'static str> {
+/// Every operator that the file of `network` for patches of extent `patch`, `[(z,) y, x]`, uses, sorted.
+pub fn operators(network: &UNet, patch: &[usize], format: WeightFormat) -> Vec<&'static str> {
     let mut operators = OPERATORS.to_vec();
+    let mut extent = patch.to_vec();
+    for blocks in &network.encoder {
+        extent = graph::divided(&extent, blocks[0].stride());
+        operators.extend_from_slice(if graph::is_by_blocks(&extent) { &NORM_BY_BLOCKS } else { &NORM });
+    }
     operators.extend((format == WeightFormat::F16).then_some("Cast"));
     for block in network.encoder.iter().flatten() {
         if let EncoderBlock::Residual(block) = block {

@@ -115,14 +115,46 @@ fn a_flat_kernel_is_padded_in_plane_only() {
 
 #[test]
 fn operators_are_exactly_the_declared_ones() {
-    for network in [network(&[3, 3, 3], &[2, 2, 2], true), residual(&[2, 2, 2], true), residual(&[1, 1, 1], true)] {
-        let bytes = export(&network, &weights(&network), &[4, 4, 4], WeightFormat::F32).unwrap();
+    let networks = [network(&[3, 3, 3], &[2, 2, 2], true), residual(&[2, 2, 2], true), residual(&[1, 1, 1], true)];
+    // No norm by blocks, those of full resolution, and all.
+    let patches = [[4, 4, 4], [16, 16, 16], [64, 16, 32]];
+    for (network, patch) in networks.iter().flat_map(|network| patches.iter().map(move |patch| (network, patch))) {
+        let bytes = export(network, &weights(network), patch, WeightFormat::F32).unwrap();
         let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
         let mut used: Vec<_> = graph.node.iter().map(NodeProto::op_type).collect();
         used.sort_unstable();
         used.dedup();
-        assert_eq!(used, operators(&network, WeightFormat::F32));
+        assert_eq!(used, operators(network, patch, WeightFormat::F32));
     }
+}
+
+#[test]
+fn a_norm_of_many_voxels_is_written_from_means_of_blocks() {
+    let network = network(&[3, 3], &[2, 2], true);
+    let bytes = export(&network, &weights(&network), &[96, 44], WeightFormat::F32).unwrap();
+    let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
+    let listed: Vec<_> = graph.node.iter().map(node).collect();
+    let norm = "encoder.stages.0.0.convs.0.norm";
+    let expected = [
+        format!("AveragePool {norm}.mean.blocks (encoder.stages.0.0.convs.0.conv) kernel_shape=[8, 4] strides=[8, 4]"),
+        format!("ReduceMean {norm}.mean ({norm}.mean.blocks) axes=[2, 3] keepdims=1"),
+        format!("Sub {norm}.centered (encoder.stages.0.0.convs.0.conv, {norm}.mean)"),
+        format!("Mul {norm}.square ({norm}.centered, {norm}.centered)"),
+        format!("AveragePool {norm}.variance.blocks ({norm}.square) kernel_shape=[8, 4] strides=[8, 4]"),
+        format!("ReduceMean {norm}.variance ({norm}.variance.blocks) axes=[2, 3] keepdims=1"),
+        format!("Add {norm}.regularized ({norm}.variance, {norm}.epsilon)"),
+        format!("Sqrt {norm}.deviation ({norm}.regularized)"),
+        format!("Div {norm}.scale ({norm}.weight, {norm}.deviation)"),
+        format!("Mul {norm}.scaled ({norm}.centered, {norm}.scale)"),
+        format!("Add {norm} ({norm}.scaled, {norm}.bias)"),
+    ];
+    assert_eq!(listed[1..=expected.len()], expected);
+    let dims = |name: &str| graph.initializer.iter().find(|tensor| tensor.name() == name).unwrap().dims.clone();
+    assert_eq!(dims(&format!("{norm}.weight")), [2, 1, 1]);
+    assert!(dims(&format!("{norm}.epsilon")).is_empty());
+    // The level below has a quarter of the voxels.
+    assert!(listed.iter().any(|node| node.starts_with("InstanceNormalization encoder.stages.1.0.convs.0.norm ")));
+    assert_eq!(dims("encoder.stages.1.0.convs.0.norm.weight"), [3]);
 }
 
 /// A stem, and two stages of one residual block each, the second with more features.
@@ -248,5 +280,5 @@ fn half_precision_halves_the_kernels_and_casts_them_where_they_enter() {
     let mut used: Vec<_> = graph.node.iter().map(NodeProto::op_type).collect();
     used.sort_unstable();
     used.dedup();
-    assert_eq!(used, operators(&network, WeightFormat::F16));
+    assert_eq!(used, operators(&network, &[8, 8], WeightFormat::F16));
 }

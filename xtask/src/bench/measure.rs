@@ -12,8 +12,11 @@ use crate::workspace;
 /// Between two looks at a running program's memory.
 const PERIOD: Duration = Duration::from_millis(2);
 
-/// Between two looks at the memory of all that it started, which takes longer.
+/// Between two looks at the memory of all that it started, at least.
 const TREE_PERIOD: Duration = Duration::from_millis(200);
+
+/// The same in times of what a look takes, which grows with the memory: the program shall have the processors.
+const TREE_PAUSE: u32 = 50;
 
 /// What a run cost.
 #[derive(Debug, Clone)]
@@ -44,13 +47,15 @@ pub(super) fn run(mut command: Command) -> Result<Cost> {
     let reader = thread::spawn(move || std::io::read_to_string(stdout));
     let status_file = format!("/proc/{}/status", child.id());
     let (mut resident, mut own, mut tree) = (0, 0, 0);
-    let mut looked_at_tree = start;
+    let (mut looked_at_tree, mut pause) = (start, TREE_PERIOD);
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if looked_at_tree.elapsed() >= TREE_PERIOD {
+        if looked_at_tree.elapsed() >= pause {
+            let look = Instant::now();
             tree = tree.max(of_tree(child.id()));
+            pause = TREE_PERIOD.max(look.elapsed() * TREE_PAUSE);
             looked_at_tree = Instant::now();
         }
         if let Ok(text) = fs_err::read_to_string(&status_file) {
