@@ -171,7 +171,7 @@ impl GraphBuilder<'_> {
     }
 
     fn apply(&mut self, op: &str, name: String, inputs: [String; 2]) -> String {
-        self.node(op, name, inputs.to_vec(), Vec::new())
+        self.node(op, name, inputs.into(), Vec::new())
     }
 
     fn rectifier(&mut self, name: String, features: Features) -> Features {
