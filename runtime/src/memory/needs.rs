@@ -74,9 +74,9 @@ pub(crate) struct Work {
 }
 
 impl Voxels {
-    /// Of a file, from its header. A case that cannot be preprocessed is read all the same.
-    pub(crate) fn of(geometry: &Geometry, model: &Model) -> Self {
-        let network = network_shape(geometry, model).map_or(0, product);
+    /// Of a file, from its header, and of its [`network_shape`]. A case that cannot be preprocessed is read all the same.
+    pub(crate) fn of(geometry: &Geometry, network_shape: Option<[usize; 3]>, model: &Model) -> Self {
+        let network = network_shape.map_or(0, product);
         let [z, y, x] = geometry.shape();
         let thickness = slab_thickness([z, y, x], model.labels.n_outputs(), &model.configuration);
         Self { file: product([z, y, x]), network, slab: product([thickness, y, x]) }

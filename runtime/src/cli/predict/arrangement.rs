@@ -85,7 +85,7 @@ fn needs(predictor: &Predictor<'_>, cases: &[Found]) -> (Vec<CaseNeed>, usize) {
         let geometry = imaging::file::read_geometry(files.as_ref().ok()?.channels.first()?).ok()?;
         let shape = network_shape(&geometry, predictor.model);
         let n_patches = shape.map_or(0, |shape| predictor.window.n_patches(shape));
-        Some((work.need(Voxels::of(&geometry, predictor.model)), n_patches))
+        Some((work.need(Voxels::of(&geometry, shape, predictor.model)), n_patches))
     };
     let (needs, n_patches): (Vec<CaseNeed>, Vec<usize>) = cases.par_iter().filter_map(need).unzip();
     (needs, n_patches.into_iter().fold(0, usize::saturating_add))
