@@ -33,3 +33,4 @@ pub mod splits;
 pub mod temperature;
 pub mod topology;
 pub mod uncertainty;
+mod zeros;

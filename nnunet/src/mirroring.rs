@@ -3,7 +3,7 @@
 //! Follows nnU-Net v2: logits are averaged, before softmax, over every combination of the allowed axes, the unflipped
 //! patch among them.
 
-use ndarray::{ArrayViewMut, Axis, Dimension};
+use ndarray::{ArrayBase, Axis, Dimension, RawData};
 
 /// The axes along which patches are mirrored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Mirroring {
 }
 
 /// Turns a view around along `axes` of `[z, y, x]`, its last three axes.
-pub(crate) fn flip<D: Dimension>(view: &mut ArrayViewMut<'_, f32, D>, axes: &[usize]) {
+pub(crate) fn flip<S: RawData, D: Dimension>(view: &mut ArrayBase<S, D>, axes: &[usize]) {
     let first = view.ndim() - 3;
     for &axis in axes {
         view.invert_axis(Axis(first + axis));

@@ -3,7 +3,7 @@
 //! Follows nnU-Net's `convert_logits_to_segmentation`: classes by the highest probability, the lowest class where two
 //! are equal; regions by a threshold of one half, written one over the other in `regions_class_order`.
 
-use ndarray::{Array3, ArrayRef4, Axis, Zip};
+use ndarray::{Array3, ArrayRef4, ArrayView3, ArrayViewMut2, Axis, Zip};
 
 use crate::dataset::LabelSet;
 
@@ -17,38 +17,43 @@ where
     T: Copy + Into<f64> + Sync + Send,
 {
     assert_eq!(probabilities.dim().0, labels.n_outputs(), "one output per structure, and background");
+    let (_, z, y, x) = probabilities.dim();
+    let mut segmentation = Array3::zeros((z, y, x));
+    let slices = Zip::from(segmentation.outer_iter_mut()).and(probabilities.axis_iter(Axis(1)));
     match &labels.regions_class_order {
-        Some(order) => by_region(probabilities, order),
-        None => by_class(probabilities, labels),
+        Some(order) => slices.par_for_each(|found, probabilities| by_region(found, &probabilities, order)),
+        None => slices.par_for_each(|found, probabilities| by_class(found, &probabilities, labels)),
     }
+    segmentation
 }
 
-fn by_class<T: Copy + Into<f64>>(probabilities: &ArrayRef4<T>, labels: &LabelSet) -> Array3<u8> {
+/// Labels one slice, `[y, x]` of `[output, y, x]`.
+fn by_class<T: Copy + Into<f64>>(
+    mut found: ArrayViewMut2<'_, u8>,
+    probabilities: &ArrayView3<'_, T>,
+    labels: &LabelSet,
+) {
     let mut highest = probabilities.index_axis(Axis(0), 0).mapv(Into::into);
-    let mut segmentation = Array3::zeros(highest.dim());
-    for (structure, probability) in labels.structures.iter().zip(probabilities.axis_iter(Axis(0)).skip(1)) {
+    for (structure, probability) in labels.structures.iter().zip(probabilities.outer_iter().skip(1)) {
         let label = structure.values[0];
-        Zip::from(&mut segmentation).and(&mut highest).and(&probability).for_each(|found, highest, &p| {
+        Zip::from(&mut found).and(&mut highest).and(&probability).for_each(|found, highest, &p| {
             let p: f64 = p.into();
             if p > *highest {
                 (*found, *highest) = (label, p);
             }
         });
     }
-    segmentation
 }
 
-fn by_region<T: Copy + Into<f64>>(probabilities: &ArrayRef4<T>, order: &[u8]) -> Array3<u8> {
-    let (_, z, y, x) = probabilities.dim();
-    let mut segmentation = Array3::zeros((z, y, x));
+/// Labels one slice, `[y, x]` of `[output, y, x]`.
+fn by_region<T: Copy + Into<f64>>(mut found: ArrayViewMut2<'_, u8>, probabilities: &ArrayView3<'_, T>, order: &[u8]) {
     for (&label, probability) in order.iter().zip(probabilities.outer_iter()) {
-        Zip::from(&mut segmentation).and(&probability).for_each(|found, &p| {
+        Zip::from(&mut found).and(&probability).for_each(|found, &p| {
             if p.into() > 0.5 {
                 *found = label;
             }
         });
     }
-    segmentation
 }
 
 #[cfg(test)]

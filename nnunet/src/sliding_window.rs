@@ -13,23 +13,33 @@
 
 mod grid;
 
-use ndarray::{Array4, Array5, ArrayView5, Axis, Zip, s};
+use ndarray::{Array4, Array5, ArrayView5, ArrayViewMut3, Axis, Zip, s};
+use rayon::prelude::*;
 
 use crate::importance_map::ImportanceMap;
 use crate::mirroring::{Mirroring, flip};
+use crate::zeros;
 use grid::{AxisGrid, Span};
+
+/// Values from which on adding them up takes longer than sharing them out among threads that may be at another case.
+const WORTH_SHARING: usize = 1 << 20;
 
 /// Something that turns patches into logits.
 pub trait PatchNetwork {
     /// Why a patch could not be predicted.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Predicts a batch: `[n, channel, z, y, x]` to logits `[n, output, z, y, x]`.
+    /// Predicts a batch `[n, channel, z, y, x]` and shows its logits `[n, output, z, y, x]` where they lie, which spares a
+    /// copy.
     ///
     /// # Errors
     ///
     /// Whatever keeps the network from running.
-    fn predict(&mut self, batch: ArrayView5<'_, f32>) -> Result<Array5<f32>, Self::Error>;
+    fn predict<T>(
+        &mut self,
+        batch: ArrayView5<'_, f32>,
+        use_logits: impl FnOnce(ArrayView5<'_, f32>) -> T,
+    ) -> Result<T, Self::Error>;
 }
 
 /// How patches are laid over a case.
@@ -89,57 +99,84 @@ impl SlidingWindow {
     ) -> Result<Array4<f32>, WindowError<N::Error>> {
         let (n_channels, z, y, x) = image.dim();
         let grids = self.grids([z, y, x]);
-        let mut sums = Array4::zeros((self.n_outputs, z, y, x));
+        let mut sums = zeros::volumes([self.n_outputs, z, y, x]);
         let [patch_z, patch_y, patch_x] = self.patch;
         let mut patch = Array5::zeros((1, n_channels, patch_z, patch_y, patch_x));
-        let mut mean = Array4::zeros((self.n_outputs, patch_z, patch_y, patch_x));
         for in_z in grids[0].spans() {
             for in_y in grids[1].spans() {
                 for in_x in grids[2].spans() {
                     let place = Place { z: in_z.clone(), y: in_y.clone(), x: in_x };
-                    mean.fill(0.0);
                     for axes in &self.flips {
                         place.cut(image, axes, &mut patch);
-                        let logits = network.predict(patch.view()).map_err(|source| WindowError::Network { source })?;
-                        add_unflipped(&logits, axes, &mut mean)?;
+                        let added = network.predict(patch.view(), |logits| self.add(&place, &logits, axes, &mut sums));
+                        added.map_err(|source| WindowError::Network { source })??;
                         on_patch();
                     }
-                    self.add(&place, &mean, &mut sums);
                 }
             }
         }
-        self.normalize(&grids, &mut sums);
-        if sums.iter().all(|logit| logit.is_finite()) { Ok(sums) } else { Err(WindowError::NotFinite) }
+        if self.normalize(&grids, &mut sums) { Ok(sums) } else { Err(WindowError::NotFinite) }
     }
 
     fn grids(&self, shape: [usize; 3]) -> [AxisGrid; 3] {
         [0, 1, 2].map(|axis| AxisGrid::new(shape[axis], self.patch[axis], self.step_fraction))
     }
 
-    /// Adds the weighted logits of one patch to the part of the image it covers.
-    fn add(&self, place: &Place, logits: &Array4<f32>, sums: &mut Array4<f32>) {
+    /// Adds the weighted logits of one patch, turned around along `axes`, to the part of the image it covers.
+    fn add<E>(
+        &self,
+        place: &Place,
+        logits: &ArrayView5<'_, f32>,
+        axes: &[usize],
+        sums: &mut Array4<f32>,
+    ) -> Result<(), WindowError<E>>
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let [z, y, x] = self.patch;
+        let expected = [1, self.n_outputs, z, y, x];
+        if logits.shape() != expected {
+            return Err(WindowError::OutputShape { expected: expected.to_vec(), actual: logits.shape().to_vec() });
+        }
+        let mut logits = logits.index_axis(Axis(0), 0);
+        flip(&mut logits, axes);
         let [z, y, x] = place.in_patch();
         let weights = self.importance.weights();
         let weights = weights.slice(s![z.clone(), y.clone(), x.clone()]);
         let logits = logits.slice(s![.., z, y, x]);
         let [z, y, x] = place.in_image();
-        let mut sums = sums.slice_mut(s![.., z, y, x]);
-        for (mut sums, logits) in sums.outer_iter_mut().zip(logits.outer_iter()) {
-            Zip::from(&mut sums).and(&logits).and(&weights).for_each(|sum, &logit, &weight| *sum += weight * logit);
+        let sums = sums.slice_mut(s![.., z, y, x]);
+        let is_worth_sharing = sums.len() >= WORTH_SHARING;
+        let zip = Zip::from(sums).and(logits).and_broadcast(weights);
+        let add = |sum: &mut f32, &logit: &f32, &weight: &f32| *sum += weight * logit;
+        if is_worth_sharing {
+            zip.par_for_each(add);
+        } else {
+            zip.for_each(add);
         }
+        Ok(())
     }
 
-    /// Divides every voxel by the weights it has received, once for every flip.
-    fn normalize(&self, grids: &[AxisGrid; 3], sums: &mut Array4<f32>) {
+    /// Divides every voxel by the weights it has received, once for every flip. Whether all are finite then.
+    fn normalize(&self, grids: &[AxisGrid; 3], sums: &mut Array4<f32>) -> bool {
         let [along_z, along_y, along_x] = [0, 1, 2].map(|axis| grids[axis].totals(self.importance.along(axis)));
         let n_flips = self.flips.len() as f64;
-        for mut volume in sums.outer_iter_mut() {
-            for (mut slice, of_z) in volume.outer_iter_mut().zip(&along_z) {
-                for (mut row, of_y) in slice.outer_iter_mut().zip(&along_y) {
+        let divide = |(mut slice, of_z): (ArrayViewMut3<'_, f32>, &f64)| {
+            let mut is_finite = true;
+            for mut volume in slice.outer_iter_mut() {
+                for (mut row, of_y) in volume.outer_iter_mut().zip(&along_y) {
                     let outer = n_flips * of_z * of_y;
                     row.iter_mut().zip(&along_x).for_each(|(sum, of_x)| *sum = divide(*sum, outer * of_x));
+                    is_finite &= row.iter().all(|logit| logit.is_finite());
                 }
             }
+            is_finite
+        };
+        if sums.len() >= WORTH_SHARING {
+            let slices = sums.axis_iter_mut(Axis(1)).into_par_iter().zip(&along_z);
+            slices.map(divide).reduce(|| true, |a, b| a & b)
+        } else {
+            sums.axis_iter_mut(Axis(1)).zip(&along_z).map(divide).fold(true, |a, b| a & b)
         }
     }
 }
@@ -179,21 +216,6 @@ impl Place {
     }
 }
 
-/// Turns the logits of a turned patch back and adds them to `sum`.
-fn add_unflipped<E>(logits: &Array5<f32>, axes: &[usize], sum: &mut Array4<f32>) -> Result<(), WindowError<E>>
-where
-    E: std::error::Error + Send + Sync + 'static,
-{
-    if logits.shape()[0] != 1 || logits.shape()[1..] != *sum.shape() {
-        return Err(WindowError::OutputShape { expected: sum.shape().to_vec(), actual: logits.shape().to_vec() });
-    }
-    // Turning the sum around instead of the logits is the same and costs no copy.
-    let mut sum = sum.view_mut();
-    flip(&mut sum, axes);
-    sum += &logits.index_axis(Axis(0), 0);
-    Ok(())
-}
-
 /// A step that does not cover the image.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("a step of {step_fraction} patches is not between 0 (excluded) and 1")]
@@ -218,9 +240,9 @@ pub enum WindowError<E: std::error::Error + Send + Sync + 'static> {
     /// The network returned another shape than one patch.
     #[error("the network returned logits of shape {actual:?}, expected one patch of {expected:?}")]
     OutputShape {
-        /// `[output, z, y, x]`.
+        /// `[1, output, z, y, x]`.
         expected: Vec<usize>,
-        /// What came back, with the batch axis.
+        /// What came back.
         actual: Vec<usize>,
     },
 }

@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 
 pub use contour::{Contours, Scores, contour, slicing_axis};
 pub use ensemble::{Ensemble, Measure};
-pub use entropy::entropy_bits;
 pub use unnunet::{UnnunetEnsemble, UnnunetError};
 
 /// How uncertainty is measured from the members' probabilities.

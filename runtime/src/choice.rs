@@ -123,8 +123,8 @@ fn seconds_per_patch(networks: Networks<'_>, target: Target, probe: &Probe) -> R
     let mut network = networks.load(target, id)?;
     let mut run = || {
         let start = Instant::now();
-        let result = network.predict(probe.patch.view());
-        result.map(|_| start.elapsed().as_secs_f64()).map_err(|source| SelfTestError::Run { id: id.clone(), source })
+        let result = network.predict(probe.patch.view(), |_| start.elapsed().as_secs_f64());
+        result.map_err(|source| SelfTestError::Run { id: id.clone(), source })
     };
     run()?;
     let mut best = f64::INFINITY;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use ndarray::{Array5, ArrayView5};
+use ndarray::ArrayView5;
 use nnunet::plans::Configuration;
 use nnunet::sliding_window::PatchNetwork;
 use nnunet::topology::UNet;
@@ -50,7 +50,11 @@ impl Network {
 impl PatchNetwork for Network {
     type Error = NetworkError;
 
-    fn predict(&mut self, batch: ArrayView5<'_, f32>) -> Result<Array5<f32>, NetworkError> {
+    fn predict<T>(
+        &mut self,
+        batch: ArrayView5<'_, f32>,
+        use_logits: impl FnOnce(ArrayView5<'_, f32>) -> T,
+    ) -> Result<T, NetworkError> {
         let batch = batch.as_standard_layout();
         let mut shape = batch.shape().to_vec();
         if self.is_flat {
@@ -64,8 +68,9 @@ impl PatchNetwork for Network {
         self.seconds += start.elapsed().as_secs_f64();
         let (_, logits) = outputs[OUTPUT].try_extract_tensor::<f32>()?;
         let actual = logits.len();
-        Array5::from_shape_vec(self.output_shape, logits.to_vec())
-            .map_err(|_| NetworkError::Logits { actual, expected: self.output_shape.iter().product() })
+        let logits = ArrayView5::from_shape(self.output_shape, logits)
+            .map_err(|_| NetworkError::Logits { actual, expected: self.output_shape.iter().product() })?;
+        Ok(use_logits(logits))
     }
 }
 

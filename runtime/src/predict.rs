@@ -74,6 +74,7 @@ pub(crate) struct Candidate {
 }
 
 /// How one ensemble, of a fold or of all folds, did on a case.
+#[derive(Clone)]
 pub(crate) struct Assessment {
     /// Scores of each method.
     pub(crate) scores: Vec<Scores>,

@@ -65,7 +65,7 @@ pub(crate) fn run(networks: Networks<'_>, target: Target) -> Result<SelfTest, Se
     for member in &model.members {
         let mut network = networks.load(target, &member.id)?;
         let logits = network
-            .predict(probe.patch.view())
+            .predict(probe.patch.view(), |logits| logits.to_owned())
             .map_err(|source| SelfTestError::Run { id: member.id.clone(), source })?;
         let stride = model.pipeline.probe_stride;
         let expected = probe.expected(member.id.as_str(), logits.len(), stride)?;

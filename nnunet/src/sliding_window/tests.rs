@@ -13,8 +13,12 @@ struct Identity;
 impl PatchNetwork for Identity {
     type Error = Infallible;
 
-    fn predict(&mut self, batch: ArrayView5<'_, f32>) -> Result<Array5<f32>, Infallible> {
-        Ok(batch.to_owned())
+    fn predict<T>(
+        &mut self,
+        batch: ArrayView5<'_, f32>,
+        use_logits: impl FnOnce(ArrayView5<'_, f32>) -> T,
+    ) -> Result<T, Infallible> {
+        Ok(use_logits(batch))
     }
 }
 
@@ -24,8 +28,12 @@ struct Ramp;
 impl PatchNetwork for Ramp {
     type Error = Infallible;
 
-    fn predict(&mut self, batch: ArrayView5<'_, f32>) -> Result<Array5<f32>, Infallible> {
-        Ok(Array5::from_shape_fn(batch.raw_dim(), |(.., x)| x as f32))
+    fn predict<T>(
+        &mut self,
+        batch: ArrayView5<'_, f32>,
+        use_logits: impl FnOnce(ArrayView5<'_, f32>) -> T,
+    ) -> Result<T, Infallible> {
+        Ok(use_logits(Array5::from_shape_fn(batch.raw_dim(), |(.., x)| x as f32).view()))
     }
 }
 

@@ -6,9 +6,10 @@
 //! A single slice is that plane, whatever the file says of the distance to slices that are not there.
 
 use imaging::Geometry;
-use ndarray::{Array3, ArrayView2, Axis};
+use ndarray::{Array2, Array3, ArrayRef2, Axis};
+use rayon::prelude::*;
 
-use crate::dataset::LabelSet;
+use crate::dataset::{LabelSet, Structure};
 
 /// The `[z, y, x]` axis along which a volume is sliced: one of a single voxel, which has no neighbors along it, else the
 /// coarsest; z or y rather than a later one of equals.
@@ -19,27 +20,23 @@ pub fn slicing_axis(geometry: &Geometry) -> Axis {
     Axis((1..3).fold(0, coarser))
 }
 
-/// Voxels outside `mask` `[z, y, x]` with a neighbor inside, among the eight in the plane across `slicing_axis`.
-pub fn contour(mask: &Array3<bool>, slicing_axis: Axis) -> Array3<bool> {
-    let mut contour = Array3::from_elem(mask.raw_dim(), false);
-    for (slice, mut target) in mask.axis_iter(slicing_axis).zip(contour.axis_iter_mut(slicing_axis)) {
-        visit_neighbors(&slice, |neighbor| target[neighbor] = true);
+/// Voxels outside `mask`, a slice, with one of their eight neighbors inside.
+pub fn contour(mask: &ArrayRef2<bool>) -> Array2<bool> {
+    let (n_rows, n_columns) = mask.dim();
+    let mut contour = Array2::from_elem(mask.raw_dim(), false);
+    for ((row, column), _) in mask.indexed_iter().filter(|(_, inside)| **inside) {
+        for i in row.saturating_sub(1)..(row + 2).min(n_rows) {
+            for j in column.saturating_sub(1)..(column + 2).min(n_columns) {
+                contour[(i, j)] = !mask[(i, j)];
+            }
+        }
     }
     contour
 }
 
-/// Calls `visit` for every voxel outside the mask beside one inside, some of them repeatedly.
-fn visit_neighbors(mask: &ArrayView2<'_, bool>, mut visit: impl FnMut((usize, usize))) {
-    let (n_rows, n_columns) = mask.dim();
-    for ((row, column), _) in mask.indexed_iter().filter(|(_, inside)| **inside) {
-        for i in row.saturating_sub(1)..(row + 2).min(n_rows) {
-            for j in column.saturating_sub(1)..(column + 2).min(n_columns) {
-                if !mask[(i, j)] {
-                    visit((i, j));
-                }
-            }
-        }
-    }
+/// Voxels of the contour of a slice of a mask.
+pub(super) fn contour_length(mask: &ArrayRef2<bool>) -> usize {
+    contour(mask).iter().filter(|on| **on).count()
 }
 
 /// Lengths of the contours of a segmentation, in voxels.
@@ -52,13 +49,12 @@ pub struct Contours {
 impl Contours {
     /// Measures the contours of all foreground together and of each structure of `labels`.
     pub fn of(segmentation: &Array3<u8>, labels: &LabelSet, slicing_axis: Axis) -> Self {
-        let length = |mask: Array3<bool>| contour(&mask, slicing_axis).iter().filter(|on| **on).count();
-        Self {
-            whole: length(segmentation.mapv(|label| label > 0)),
-            structures: (labels.structures.iter())
-                .map(|structure| length(segmentation.mapv(|label| structure.values.contains(&label))))
-                .collect(),
-        }
+        let length = |is_inside: &(dyn Fn(u8) -> bool + Sync)| {
+            let slices = segmentation.axis_iter(slicing_axis).into_par_iter();
+            slices.map(|slice| contour_length(&slice.mapv(is_inside))).sum()
+        };
+        let of_structure = |structure: &Structure| length(&|label| structure.values.contains(&label));
+        Self { whole: length(&|label| label > 0), structures: labels.structures.iter().map(of_structure).collect() }
     }
 
     /// Scores of an uncertainty map on the segmentation's grid.

@@ -4,10 +4,10 @@
 //! depend on the number of members and nothing is written per member. The t-test needs their variances beside, which are
 //! kept if it is asked for; pairwise Dice needs a byte a voxel of every member, kept likewise.
 
-use ndarray::{Array3, Array4, ArrayView4};
+use ndarray::{Array3, Array4, ArrayView4, Zip};
 use rayon::prelude::*;
 
-use super::entropy::{add_entropies, entropy_bits};
+use super::entropy::{add_entropies, add_terms};
 use super::moments::{CHUNK, Moments, Variances};
 use super::pairwise_dice::LabelMaps;
 use super::t_test::{Sample, Welch, top_two};
@@ -15,6 +15,7 @@ use super::{Contours, Scores, UncertaintyMethod};
 use crate::dataset::LabelSet;
 use crate::restore::OutputHead;
 use crate::segmentation::segmentation;
+use crate::zeros::zeros;
 
 /// The members of an ensemble that were added so far, as sums.
 #[derive(Debug, Clone)]
@@ -77,7 +78,7 @@ impl Ensemble {
         members: Option<(LabelSet, LabelMaps)>,
     ) -> Self {
         let moments = Moments::new(shape.iter().product(), variances);
-        let entropies = vec![0.0; shape[1..].iter().product()];
+        let entropies = zeros(shape[1..].iter().product());
         Self { head, shape, moments, entropies, members, n_slices: 0 }
     }
 
@@ -133,7 +134,8 @@ impl Ensemble {
     pub fn add_ensemble(&mut self, other: &Self) {
         assert_eq!(other.shape, self.shape, "ensembles of a case share its grid");
         let n_other = other.moments.n() as f64;
-        self.entropies.iter_mut().zip(&other.entropies).for_each(|(sum, other)| *sum += other / n_other);
+        let entropies = (&mut self.entropies, &other.entropies).into_par_iter().with_min_len(CHUNK);
+        entropies.for_each(|(sum, other)| *sum += other / n_other);
         self.moments.add_mean(&other.moments);
         if let Some(((_, maps), (_, of_other))) = self.members.as_mut().zip(other.members.as_ref()) {
             maps.add_all(of_other);
@@ -144,7 +146,7 @@ impl Ensemble {
     #[must_use]
     pub fn into_member(mut self) -> Self {
         let n_members = self.moments.n() as f64;
-        self.entropies.iter_mut().for_each(|sum| *sum /= n_members);
+        self.entropies.par_iter_mut().with_min_len(CHUNK).for_each(|sum| *sum /= n_members);
         self.moments = self.moments.into_mean();
         self
     }
@@ -164,7 +166,7 @@ impl Ensemble {
     #[expect(clippy::cast_possible_truncation, reason = "a probability rounds to the nearest f32")]
     pub fn mean(&self) -> Array4<f32> {
         let n_members = self.moments.n() as f64;
-        self.sums().mapv(|sum| (sum / n_members) as f32)
+        Zip::from(self.sums()).par_map_collect(|sum| (sum / n_members) as f32)
     }
 
     /// The label map `[z, y, x]` of the mean.
@@ -202,10 +204,10 @@ impl Ensemble {
         // Divided, not multiplied by an inverse: the mean of ones must be one, or its entropy would be negative.
         let n_members = self.moments.n() as f64;
         let voxels = match method {
-            UncertaintyMethod::ClassEntropy => self.by_voxel(|voxel| self.class_entropy(voxel)),
+            UncertaintyMethod::ClassEntropy => self.by_class_entropy(|_, entropy| entropy),
             UncertaintyMethod::TotalEntropy => self.by_voxel(|voxel| self.entropies[voxel] / n_members),
             UncertaintyMethod::MutualInformation => {
-                self.by_voxel(|voxel| self.class_entropy(voxel) - self.entropies[voxel] / n_members)
+                self.by_class_entropy(|voxel, entropy| entropy - self.entropies[voxel] / n_members)
             }
             UncertaintyMethod::TTest => {
                 let welch = Welch::new(self.moments.n_samples());
@@ -223,14 +225,25 @@ impl Ensemble {
         voxels.map(|voxel| of_voxel(voxel) as f32).collect()
     }
 
+    /// As [`Ensemble::by_voxel`], of the entropy of the mean, which is computed output by output for many voxels at a time.
+    #[expect(clippy::cast_possible_truncation, reason = "bits of entropy round to the nearest f32")]
+    fn by_class_entropy(&self, of_voxel: impl Fn(usize, f64) -> f64 + Sync) -> Vec<f32> {
+        let (n_voxels, n_members) = (self.entropies.len(), self.moments.n() as f64);
+        let of_chunk = |first: usize| {
+            let mut entropies = vec![0.0; CHUNK.min(n_voxels - first)];
+            for sums in self.moments.sums().chunks_exact(n_voxels) {
+                let means = sums[first..].iter().map(|sum| sum / n_members);
+                add_terms(&mut entropies, means, self.head);
+            }
+            let voxels = entropies.into_iter().enumerate();
+            voxels.map(|(i, entropy)| of_voxel(first + i, entropy) as f32).collect::<Vec<_>>()
+        };
+        (0..n_voxels).into_par_iter().step_by(CHUNK).flat_map_iter(of_chunk).collect()
+    }
+
     /// Sums of the probabilities of one voxel, output by output.
     fn sums_at(&self, voxel: usize) -> impl Iterator<Item = f64> {
         self.moments.sums().iter().skip(voxel).step_by(self.entropies.len()).copied()
-    }
-
-    fn class_entropy(&self, voxel: usize) -> f64 {
-        let n_members = self.moments.n() as f64;
-        entropy_bits(self.sums_at(voxel).map(|sum| sum / n_members), self.head)
     }
 
     /// p-value between the two highest classes; of regions, the sum over those of their yes and no.

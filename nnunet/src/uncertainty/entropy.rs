@@ -9,27 +9,23 @@ use rayon::prelude::*;
 use super::moments::CHUNK;
 use crate::restore::OutputHead;
 
-/// Entropy of one voxel's probabilities, in bits; of regions, the sum over their yes-or-no questions.
-///
-/// `0 log 0` is 0. The result lies between 0 and `log2` of the number of classes, or the number of regions.
-pub fn entropy_bits(probabilities: impl IntoIterator<Item = f64>, head: OutputHead) -> f64 {
-    let of_output = |p: f64| match head {
-        OutputHead::Softmax => term(p),
-        OutputHead::Sigmoid => term(p) + term(1.0 - p),
-    };
-    probabilities.into_iter().map(of_output).sum()
-}
-
 /// Adds the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to `sums` of as many voxels.
 pub(super) fn add_entropies(sums: &mut [f64], member: &[f32], head: OutputHead) {
     for output in member.chunks_exact(sums.len()) {
-        sums.par_chunks_mut(CHUNK).zip(output.par_chunks(CHUNK)).for_each(|(sums, output)| {
-            let terms = sums.iter_mut().zip(output.iter().map(|&p| f64::from(p)));
-            match head {
-                OutputHead::Softmax => terms.for_each(|(sum, p)| *sum += term(p)),
-                OutputHead::Sigmoid => terms.for_each(|(sum, p)| *sum += term(p) + term(1.0 - p)),
-            }
-        });
+        let chunks = sums.par_chunks_mut(CHUNK).zip(output.par_chunks(CHUNK));
+        chunks.for_each(|(sums, output)| add_terms(sums, output.iter().map(|&p| f64::from(p)), head));
+    }
+}
+
+/// Adds to the entropy of every voxel, in bits, what one output's probability makes of it; of regions, that is the entropy
+/// of a yes-or-no question.
+///
+/// `0 log 0` is 0. A sum lies between 0 and `log2` of the number of classes, or the number of regions.
+pub(super) fn add_terms(entropies: &mut [f64], output: impl Iterator<Item = f64>, head: OutputHead) {
+    let terms = entropies.iter_mut().zip(output);
+    match head {
+        OutputHead::Softmax => terms.for_each(|(entropy, p)| *entropy += term(p)),
+        OutputHead::Sigmoid => terms.for_each(|(entropy, p)| *entropy += term(p) + term(1.0 - p)),
     }
 }
 

@@ -6,6 +6,8 @@
 
 use rayon::prelude::*;
 
+use crate::zeros::zeros;
+
 /// Values that are computed at a time.
 pub(super) const CHUNK: usize = 1 << 12;
 
@@ -33,8 +35,8 @@ pub(super) struct Moments {
 impl Moments {
     /// None yet, of `n_values` probabilities.
     pub(super) fn new(n_values: usize, variances: Variances) -> Self {
-        let squares = (variances == Variances::Keep).then(|| vec![0.0; n_values]);
-        Self { n: 0, n_samples: 0, sums: vec![0.0; n_values], squares }
+        let squares = (variances == Variances::Keep).then(|| zeros(n_values));
+        Self { n: 0, n_samples: 0, sums: zeros(n_values), squares }
     }
 
     /// What the sums are divided by for a mean.
@@ -99,8 +101,9 @@ impl Moments {
     #[must_use]
     pub(super) fn into_mean(mut self) -> Self {
         let n = self.n as f64;
-        self.sums.iter_mut().for_each(|sum| *sum /= n);
-        self.squares.iter_mut().flatten().for_each(|square| *square /= n);
+        for values in [Some(&mut self.sums), self.squares.as_mut()].into_iter().flatten() {
+            values.par_iter_mut().with_min_len(CHUNK).for_each(|value| *value /= n);
+        }
         self.n = 1;
         self
     }
@@ -109,11 +112,13 @@ impl Moments {
     pub(super) fn add_mean(&mut self, other: &Self) {
         let (n, n_other) = (self.n as f64, other.n as f64);
         if let Some((squares, of_other)) = self.squares.as_mut().zip(other.squares.as_ref()) {
-            for (((square, inside), &sum), other) in squares.iter_mut().zip(of_other).zip(&self.sums).zip(&other.sums) {
+            let values = (squares, of_other, &self.sums, &other.sums).into_par_iter().with_min_len(CHUNK);
+            values.for_each(|(square, inside, &sum, other)| {
                 *square += inside / n_other + distance(sum, n, other / n_other);
-            }
+            });
         }
-        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| *sum += other / n_other);
+        let sums = (&mut self.sums, &other.sums).into_par_iter().with_min_len(CHUNK);
+        sums.for_each(|(sum, other)| *sum += other / n_other);
         self.n += 1;
         self.n_samples += other.n_samples;
     }

@@ -38,8 +38,12 @@ fn map(ensemble: &Ensemble, method: UncertaintyMethod) -> Array3<f32> {
 
 #[test]
 fn entropy_is_one_bit_for_a_coin_and_zero_for_certainty() {
-    let check = |probabilities: &[f64], head, bits: f64| {
-        assert!((entropy_bits(probabilities.iter().copied(), head) - bits).abs() < 1e-15, "{probabilities:?}");
+    let check = |probabilities: &[f32], head, bits: f32| {
+        let member = Array4::from_shape_vec((probabilities.len(), 1, 1, 1), probabilities.to_vec()).unwrap();
+        let ensemble = ensemble(&[member], head);
+        for method in [UncertaintyMethod::ClassEntropy, UncertaintyMethod::TotalEntropy] {
+            assert_eq!(map(&ensemble, method), array![[[bits]]], "{probabilities:?} {method}");
+        }
     };
     check(&[0.5, 0.5], OutputHead::Softmax, 1.0);
     check(&[1.0, 0.0], OutputHead::Softmax, 0.0);
@@ -69,18 +73,26 @@ fn the_mean_over_folds_does_not_depend_on_their_number_of_members() {
 
 #[test]
 fn a_contour_surrounds_the_mask_in_plane_and_stops_at_the_border() {
-    let mask = array![
-        [[true, false, false, false], [false, false, false, false], [false, false, false, false]],
-        [[false, false, false, false], [false, false, false, false], [false, false, false, false]],
-    ];
-    let expected = array![
-        [[false, true, false, false], [true, true, false, false], [false, false, false, false]],
-        [[false, false, false, false], [false, false, false, false], [false, false, false, false]],
-    ];
-    assert_eq!(contour(&mask, Axis(0)), expected);
-    // Sliced along x, the neighbors are those along z and y.
-    let length = contour(&mask, Axis(2)).iter().filter(|on| **on).count();
-    assert_eq!(length, 3);
+    let mask = array![[true, false, false, false], [false, false, false, false], [false, false, false, false]];
+    let expected = array![[false, true, false, false], [true, true, false, false], [false, false, false, false]];
+    assert_eq!(contour(&mask), expected);
+}
+
+#[test]
+fn contours_lie_in_the_slices_across_an_axis() {
+    let labels = labels(r#"{"background":0,"a":1}"#);
+    let map = Array3::from_elem((2, 3, 4), 5.0);
+    let check = |inside: (usize, usize, usize), expected: [f64; 3]| {
+        let segmentation = Array3::from_shape_fn(map.dim(), |at| u8::from(at == inside));
+        for (axis, expected) in expected.into_iter().enumerate() {
+            let scores = Contours::of(&segmentation, &labels, Axis(axis)).scores(&map);
+            assert_eq!(scores, Scores { whole: Some(expected), structures: vec![Some(expected)] }, "{inside:?} {axis}");
+        }
+    };
+    // 120 by the neighbors along y and x, along z and x, along z and y, as far as there are any.
+    check((0, 1, 1), [15.0, 24.0, 24.0]);
+    check((0, 1, 0), [24.0, 40.0, 24.0]);
+    check((1, 0, 2), [24.0, 24.0, 40.0]);
 }
 
 /// The slicing axis of voxels of this size, `zyx` in mm.

@@ -12,12 +12,13 @@
 //! A p-value is not a number where all members give both classes the same probability, and neither is such a sum: the
 //! score is undefined then, as it is without a contour.
 
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array3, Array4, ArrayView2};
 
+use super::contour::contour_length;
 use super::entropy::{add_entropies, term};
 use super::moments::{Moments, Variances};
 use super::t_test::{Sample, Welch};
-use super::{Measure, Scores, TooFewMembers, UncertaintyMethod, contour};
+use super::{Measure, Scores, TooFewMembers, UncertaintyMethod};
 use crate::restore::OutputHead;
 
 /// Gray levels of its masks.
@@ -100,9 +101,10 @@ impl UnnunetEnsemble {
                 return Err(UnnunetError::Method { method });
             }
         };
-        let mask = ArrayView3::from_shape(self.shape, &self.moments.sums()[n_voxels..]);
+        let [_, y, x] = self.shape;
+        let mask = ArrayView2::from_shape((y, x), &self.moments.sums()[n_voxels..]);
         let mask = mask.expect("there is a sum for every voxel").mapv(|sum| sum / n as f64 > 0.5);
-        let length = contour(&mask, Axis(0)).iter().filter(|on| **on).count();
+        let length = contour_length(&mask);
         let total: f64 = map.iter().sum();
         let whole = (length > 0 && !total.is_nan()).then(|| 100.0 * total / (WHITE * length as f64));
         #[expect(clippy::cast_possible_truncation, reason = "an uncertainty rounds to the nearest f32")]

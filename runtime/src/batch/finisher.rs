@@ -52,7 +52,7 @@ impl<'a> Batch<'a> {
                 Step::Logits { index, logits, seconds } => {
                     let Some(current) = cases.get_mut(&index) else { continue };
                     current.running.seconds += seconds;
-                    match current.running.add(&logits) {
+                    match current.running.add(logits) {
                         Ok(()) if current.running.is_complete() => (index, None),
                         Ok(()) => continue,
                         Err(source) => (index, Some(CaseFailure::Predict { source })),

@@ -13,7 +13,7 @@ use nnunet::uncertainty::UncertaintyMethod;
 
 use crate::model::Model;
 use crate::predict::Predictor;
-use crate::predict::rules::{Average, Segmentation, Select};
+use crate::predict::rules::{Average, Select};
 
 const FLOAT: u64 = 4;
 const DOUBLE: u64 = 8;
@@ -68,9 +68,9 @@ pub(crate) struct Work {
     head: OutputHead,
     keeps_probabilities: bool,
     keeps_folds: bool,
-    segmentation: Segmentation,
     select: Select,
-    average: Average,
+    /// What segmentations are made of beside the sums that uncertainty takes; `None` if of these.
+    votes: Option<Average>,
 }
 
 impl Voxels {
@@ -126,9 +126,8 @@ impl Work {
             head: model.head,
             keeps_probabilities: predictor.keeps_probabilities,
             keeps_folds: predictor.keeps_folds,
-            segmentation: predictor.rules.segmentation,
             select: predictor.rules.select,
-            average: predictor.rules.average,
+            votes: (!predictor.is_of_all_probabilities()).then_some(predictor.rules.average),
         }
     }
 
@@ -171,10 +170,10 @@ impl Work {
 
     /// The sums that a segmentation is made of where it is not the mean of probabilities.
     fn votes(&self, Voxels { file, network, .. }: Voxels) -> u64 {
-        match (self.average, self.segmentation) {
-            (Average::Logits, _) => FLOAT * self.n_outputs * network,
-            (Average::Probabilities, Segmentation::Best) => FLOAT * self.n_outputs * file,
-            (Average::Probabilities, Segmentation::Mean) => 0,
+        match self.votes {
+            Some(Average::Logits) => FLOAT * self.n_outputs * network,
+            Some(Average::Probabilities) => FLOAT * self.n_outputs * file,
+            None => 0,
         }
     }
 
@@ -200,10 +199,10 @@ impl Work {
 
     /// Probabilities where they are needed, highest probability, contours, candidate, and its components.
     fn assess(&self, voxels: Voxels) -> u64 {
-        let voted = match (self.average, self.head) {
-            (Average::Logits, _) => self.restore_whole(voxels),
-            (Average::Probabilities, OutputHead::Sigmoid) => FLOAT * self.n_outputs * voxels.file,
-            (Average::Probabilities, OutputHead::Softmax) => 0,
+        let voted = match (self.votes, self.head) {
+            (Some(Average::Logits), _) => self.restore_whole(voxels),
+            (_, OutputHead::Sigmoid) => FLOAT * self.n_outputs * voxels.file,
+            (_, OutputHead::Softmax) => 0,
         };
         voted + (DOUBLE + 2 * MASK + COMPONENTS + self.candidate()) * voxels.file
     }
@@ -225,9 +224,8 @@ mod tests {
         head: OutputHead::Softmax,
         keeps_probabilities: false,
         keeps_folds: false,
-        segmentation: Segmentation::Mean,
         select: Select::LowestUncertainty,
-        average: Average::Probabilities,
+        votes: None,
     };
 
     #[test]
@@ -258,7 +256,7 @@ mod tests {
         check(|work| work.keeps_folds = true, 300);
         check(|work| work.n_methods = 2, 400);
         check(|work| work.n_folds = 5, 0);
-        check(|work| work.average = Average::Logits, 2 * 600);
-        check(|work| work.segmentation = Segmentation::Best, 2 * 1200);
+        check(|work| work.votes = Some(Average::Logits), 2 * 600);
+        check(|work| work.votes = Some(Average::Probabilities), 2 * 1200);
     }
 }

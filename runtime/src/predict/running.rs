@@ -30,10 +30,11 @@ pub(crate) struct Running<'a> {
     /// Of the fold at hand.
     current: Sums,
     n_members: usize,
-    /// Of the folds before, each as one member.
+    /// Of the folds before, each as one member; of nobody where there is but one fold.
     overall: Sums,
     folds: Vec<(Fold, Assessment)>,
     leading_scores: Vec<Option<f64>>,
+    /// Of the best fold so far, or of the only one.
     best: Option<Candidate>,
     /// What the stages took so far.
     pub(crate) seconds: Seconds,
@@ -77,14 +78,16 @@ impl<'a> Running<'a> {
     /// # Panics
     ///
     /// If every member was added before.
-    pub(crate) fn add(&mut self, logits: &Array4<f32>) -> Result<(), PredictError> {
+    pub(crate) fn add(&mut self, logits: Array4<f32>) -> Result<(), PredictError> {
         let (_, members) = &self.predictor.folds[self.folds.len()];
         let votes = self.predictor.votes(&members[self.n_members]);
         let average = self.predictor.rules.average;
+        self.add_slabs(&logits, votes && average == Average::Probabilities)?;
         if votes && average == Average::Logits {
             Vote::add(&mut self.current.vote, logits);
+        } else {
+            drop(logits);
         }
-        self.add_slabs(logits, votes && average == Average::Probabilities)?;
         self.n_members += 1;
         let start = Instant::now();
         if self.n_members == members.len() {
@@ -135,17 +138,23 @@ impl<'a> Running<'a> {
     /// If the case is not complete.
     pub(crate) fn finish(mut self) -> Result<(Prediction, Seconds), PredictError> {
         let start = Instant::now();
-        let Sums { ensemble, vote } = std::mem::take(&mut self.overall);
-        let ensemble = ensemble.expect("a run has at least one fold with a member");
-        let (mean_candidate, mean) = self.assess(&ensemble, vote.map(Vote::into_mean).as_ref())?;
-        drop(ensemble);
         let selection = match (self.predictor.rules.select, select_fold(&self.leading_scores)) {
             (Select::LowestUncertainty, Selection::Fold(i)) => Some(self.folds[i].0),
             (Select::LowestUncertainty, Selection::Mean) | (Select::Mean, _) => None,
         };
-        let best = self.best.take();
-        let disagreement = best.as_ref().and_then(|best| self.predictor.disagreement(best, &mean_candidate));
-        let mut result = best.unwrap_or(mean_candidate);
+        let overall = std::mem::take(&mut self.overall);
+        let (mut result, mean, disagreement) = if let Some(ensemble) = overall.ensemble {
+            let (mean_candidate, mean) = self.assess(&ensemble, overall.vote.map(Vote::into_mean).as_ref())?;
+            drop(ensemble);
+            let best = self.best.take();
+            let disagreement = best.as_ref().and_then(|best| self.predictor.disagreement(best, &mean_candidate));
+            (best.unwrap_or(mean_candidate), mean, disagreement)
+        } else {
+            // The mean over a single fold is that fold.
+            let only = self.best.take().expect("a complete case has a fold");
+            let disagreement = selection.and_then(|_| self.predictor.disagreement(&only, &only));
+            (only, self.folds[0].1.clone(), disagreement)
+        };
         self.predictor.model.postprocessing.apply(&mut result.segmentation);
         self.seconds.uncertainty += start.elapsed().as_secs_f64();
         Ok((Prediction { selection, result, folds: self.folds, mean, disagreement }, self.seconds))
@@ -160,17 +169,21 @@ impl<'a> Running<'a> {
         let (candidate, assessment) = self.assess(&ensemble, vote.as_ref())?;
         self.leading_scores.push(assessment.scores.first().and_then(|scores| scores.whole));
         let is_best = select_fold(&self.leading_scores) == Selection::Fold(self.folds.len());
-        if is_best && self.predictor.rules.select == Select::LowestUncertainty {
+        let is_only = self.predictor.folds.len() == 1;
+        if is_only || is_best && self.predictor.rules.select == Select::LowestUncertainty {
             self.best = Some(candidate);
         }
         self.folds.push((*fold, assessment));
         self.n_members = 0;
+        if is_only {
+            return Ok(());
+        }
         match &mut self.overall.ensemble {
             Some(overall) => overall.add_ensemble(&ensemble),
             None => self.overall.ensemble = Some(ensemble.into_member()),
         }
         if let Some(vote) = vote {
-            Vote::add(&mut self.overall.vote, &vote);
+            Vote::add(&mut self.overall.vote, vote);
         }
         Ok(())
     }
@@ -205,12 +218,19 @@ impl<'a> Running<'a> {
 }
 
 impl Predictor<'_> {
+    /// Whether segmentations are made of the mean of all members' probabilities, as uncertainty is. One member is its own
+    /// mean, whatever is averaged.
+    pub(crate) fn is_of_all_probabilities(&self) -> bool {
+        let rules = (self.rules.segmentation, self.rules.average);
+        rules == (Segmentation::Mean, Average::Probabilities) || self.members().nth(1).is_none()
+    }
+
     /// Whether segmentations are made of this member beside its part in the sums.
     fn votes(&self, member: &ModelMember) -> bool {
-        match (self.rules.segmentation, self.rules.average) {
-            (Segmentation::Mean, Average::Probabilities) => false,
-            (Segmentation::Mean, Average::Logits) => true,
-            (Segmentation::Best, _) => self.best.contains(&member.member),
-        }
+        let is_asked = match self.rules.segmentation {
+            Segmentation::Mean => true,
+            Segmentation::Best => self.best.contains(&member.member),
+        };
+        is_asked && !self.is_of_all_probabilities()
     }
 }

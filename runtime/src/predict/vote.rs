@@ -16,8 +16,14 @@ impl Vote {
     /// # Panics
     ///
     /// If their shape is not that of the first.
-    pub(crate) fn add(vote: &mut Option<Self>, values: &Array4<f32>) {
-        Self::add_slab(vote, values, 0, values.dim().1);
+    pub(crate) fn add(vote: &mut Option<Self>, values: Array4<f32>) {
+        match vote {
+            Some(vote) => {
+                vote.sum += &values;
+                vote.n_voters += 1;
+            }
+            None => *vote = Some(Self { sum: values, n_voters: 1 }),
+        }
     }
 
     /// Adds slices of one voter's values `[output, z, y, x]`, of which the first is number `first`; `n_slices` are all.
@@ -48,11 +54,11 @@ mod tests {
     fn the_mean_of_one_is_itself_and_of_two_their_middle() {
         let values = |first: f32| Array4::from_shape_vec((2, 1, 1, 1), vec![first, 3.0]).unwrap();
         let mut vote = None;
-        Vote::add(&mut vote, &values(1.0));
-        Vote::add(&mut vote, &values(-4.0));
+        Vote::add(&mut vote, values(1.0));
+        Vote::add(&mut vote, values(-4.0));
         assert_eq!(vote.unwrap().into_mean(), values(-1.5));
         let mut vote = None;
-        Vote::add(&mut vote, &values(7.0));
+        Vote::add(&mut vote, values(7.0));
         assert_eq!(vote.unwrap().into_mean(), values(7.0));
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array4, Array5, ArrayView5};
+use ndarray::{Array4, ArrayView5};
 use nnunet::fold::{Fold, Member};
 use nnunet::sliding_window::{PatchNetwork, SlidingWindow};
 use tch::{Device, TchError, Tensor};
@@ -93,7 +93,11 @@ struct Patches<'a> {
 impl PatchNetwork for Patches<'_> {
     type Error = TchError;
 
-    fn predict(&mut self, batch: ArrayView5<'_, f32>) -> Result<Array5<f32>, TchError> {
+    fn predict<T>(
+        &mut self,
+        batch: ArrayView5<'_, f32>,
+        use_logits: impl FnOnce(ArrayView5<'_, f32>) -> T,
+    ) -> Result<T, TchError> {
         let batch = batch.as_standard_layout();
         let mut shape = batch.shape().to_vec();
         let [n, _, z, y, x] = [0, 1, 2, 3, 4].map(|axis| shape[axis]);
@@ -110,7 +114,8 @@ impl PatchNetwork for Patches<'_> {
         logits.f_copy_data(&mut values, logits.numel())?;
         let n_outputs = values.len() / (n * z * y * x).max(1);
         let n_values = values.len();
-        Array5::from_shape_vec((n, n_outputs, z, y, x), values)
-            .map_err(|_| TchError::Shape(format!("{n_values} logits for a batch of {n} patches {z}x{y}x{x}")))
+        let logits = ArrayView5::from_shape((n, n_outputs, z, y, x), &values)
+            .map_err(|_| TchError::Shape(format!("{n_values} logits for a batch of {n} patches {z}x{y}x{x}")))?;
+        Ok(use_logits(logits))
     }
 }
