@@ -15,6 +15,7 @@ pub mod components;
 pub mod distance;
 pub mod file;
 pub mod geometry;
+mod gzip;
 pub mod nifti;
 pub mod npz;
 pub mod orientation;

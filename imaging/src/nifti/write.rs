@@ -10,11 +10,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use super::NiftiError;
 use super::layout::{Layout, NIFTI_1, NIFTI_2};
 use crate::geometry::NiftiVersion;
+use crate::gzip::GzipWriter;
 use crate::{Dimensionality, Geometry, Volume, atomic_file};
 
 /// A voxel type that we write.
@@ -64,10 +64,9 @@ pub(super) fn volume<T: Voxel>(path: &Path, volume: &Volume<T>) -> Result<(), Ni
     let compressed = is_compressed(path).ok_or_else(|| NiftiError::Extension { path: path.to_owned() })?;
     atomic_file::write_with(path, |file| {
         if compressed {
-            // The encoder's default header has no name and no time.
-            let mut encoder = GzEncoder::new(file, T::COMPRESSION);
-            write_to(&mut encoder, volume)?;
-            encoder.finish()?.flush()
+            let mut writer = GzipWriter::new(file, T::COMPRESSION)?;
+            write_to(&mut writer, volume)?;
+            writer.finish()?.flush()
         } else {
             write_to(file, volume)
         }
