@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn one_member_holds_what_was_written_whatever_the_number_of_threads() {
         for n in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 3 * BLOCK, 5 * BLOCK + 7] {
-            let bytes: Vec<u8> = (0..n).map(|i| (i * i / 1000 % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..n).map(|i| i.wrapping_mul(i).to_le_bytes()[1]).collect();
             let compressed = gzip(&bytes, 1);
             assert_eq!(gzip(&bytes, 3), compressed, "{n}");
             // It reads one member, checks its checksum and length, and stops there.

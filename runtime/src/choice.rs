@@ -21,6 +21,8 @@ use crate::self_test::{self, SelfTestError};
 const N_RUNS: usize = 3;
 /// Seconds of runs after which one more would tell nothing new.
 const LONG: f64 = 0.5;
+/// How many times as long as the fastest candidate a long first run may take: warming up is never that slow.
+const TOO_SLOW: f64 = 2.0;
 
 /// The target, and how it was found.
 #[derive(Debug, Clone, Serialize)]
@@ -40,7 +42,7 @@ pub(crate) struct Measurement {
     /// The candidate.
     #[serde(flatten)]
     pub(crate) target: Target,
-    /// Best time of one patch; `null` if the candidate cannot run the model here.
+    /// Best time of one patch, of a slow candidate the first; `null` if the candidate cannot run the model here.
     pub(crate) seconds_per_patch: Option<f64>,
     /// Why it cannot, or must not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,15 +65,17 @@ pub(crate) fn choose(
         return Ok(Choice { target, threads, measured: Vec::new() });
     }
     let probe = Probe::read(networks.bundle, networks.model)?;
-    let mut failure = None;
+    let (mut failure, mut fastest) = (None, f64::INFINITY);
     let mut measure = |target| {
-        let seconds = seconds_per_patch(networks, target, &probe);
+        let seconds = seconds_per_patch(networks, target, &probe, fastest);
+        fastest = seconds.as_ref().map_or(fastest, |&seconds| fastest.min(seconds));
         let reason = seconds.as_ref().err().map(|error| chain(error));
         let measurement = Measurement { target, seconds_per_patch: seconds.as_ref().ok().copied(), reason };
         failure = seconds.err().or(failure.take());
         measurement
     };
-    let mut measured: Vec<_> = candidates.into_iter().map(&mut measure).collect();
+    // The general provider comes last, so that it can be seen early to be too slow.
+    let mut measured: Vec<_> = candidates.into_iter().rev().map(&mut measure).collect();
     let mut order: Vec<_> = (0..measured.len()).filter(|&i| measured[i].seconds_per_patch.is_some()).collect();
     order.sort_by(|&a, &b| seconds(&measured[a]).total_cmp(&seconds(&measured[b])));
     for i in order {
@@ -120,7 +124,13 @@ fn seconds(measurement: &Measurement) -> f64 {
     measurement.seconds_per_patch.unwrap_or(f64::INFINITY)
 }
 
-fn seconds_per_patch(networks: Networks<'_>, target: Target, probe: &Probe) -> Result<f64, SelfTestError> {
+/// The best time of one patch, or an upper bound of it that is far above `fastest`.
+fn seconds_per_patch(
+    networks: Networks<'_>,
+    target: Target,
+    probe: &Probe,
+    fastest: f64,
+) -> Result<f64, SelfTestError> {
     let id = &networks.model.members[0].id;
     let mut network = networks.load(target, id)?;
     let mut run = || {
@@ -128,7 +138,10 @@ fn seconds_per_patch(networks: Networks<'_>, target: Target, probe: &Probe) -> R
         let result = network.predict(probe.patch.view(), |_| start.elapsed().as_secs_f64());
         result.map_err(|source| SelfTestError::Run { id: id.clone(), source })
     };
-    run()?;
+    let first = run()?;
+    if first > LONG && first > TOO_SLOW * fastest {
+        return Ok(first);
+    }
     let (mut best, mut total) = (f64::INFINITY, 0.0);
     for _ in 0..N_RUNS {
         let seconds = run()?;

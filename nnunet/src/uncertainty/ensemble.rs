@@ -7,7 +7,7 @@
 use ndarray::{Array3, Array4, ArrayView4, Zip};
 use rayon::prelude::*;
 
-use super::entropy::{add_entropies, add_terms};
+use super::entropy::{add_entropies, entropies};
 use super::moments::{CHUNK, Moments, Variances};
 use super::pairwise_dice::LabelMaps;
 use super::t_test::{Sample, Welch, top_two};
@@ -15,7 +15,6 @@ use super::{Contours, Scores, UncertaintyMethod};
 use crate::dataset::LabelSet;
 use crate::restore::OutputHead;
 use crate::segmentation::segmentation;
-use crate::zeros::zeros;
 
 /// The members of an ensemble that were added so far, as sums.
 #[derive(Debug, Clone)]
@@ -78,7 +77,7 @@ impl Ensemble {
         members: Option<(LabelSet, LabelMaps)>,
     ) -> Self {
         let moments = Moments::new(shape.iter().product(), variances);
-        let entropies = zeros(shape[1..].iter().product());
+        let entropies = vec![0.0; shape[1..].iter().product()];
         Self { head, shape, moments, entropies, members, n_slices: 0 }
     }
 
@@ -109,7 +108,8 @@ impl Ensemble {
             for (output, values) in values.chunks_exact(n_voxels).enumerate() {
                 self.moments.add(output * n_all_voxels + first, values);
             }
-            add_entropies(&mut self.entropies[first..first + n_voxels], values, self.head);
+            let is_first = self.moments.n() == 0;
+            add_entropies(&mut self.entropies[first..first + n_voxels], values, self.head, is_first);
         }
         if let Some((labels, maps)) = &mut self.members {
             if first == 0 {
@@ -229,14 +229,12 @@ impl Ensemble {
     #[expect(clippy::cast_possible_truncation, reason = "bits of entropy round to the nearest f32")]
     fn by_class_entropy(&self, of_voxel: impl Fn(usize, f64) -> f64 + Sync) -> Vec<f32> {
         let (n_voxels, n_members) = (self.entropies.len(), self.moments.n() as f64);
+        let of_voxel = &of_voxel;
         let of_chunk = |first: usize| {
-            let mut entropies = vec![0.0; CHUNK.min(n_voxels - first)];
-            for sums in self.moments.sums().chunks_exact(n_voxels) {
-                let means = sums[first..].iter().map(|sum| sum / n_members);
-                add_terms(&mut entropies, means, self.head);
-            }
-            let voxels = entropies.into_iter().enumerate();
-            voxels.map(|(i, entropy)| of_voxel(first + i, entropy) as f32).collect::<Vec<_>>()
+            let outputs = self.moments.sums().chunks_exact(n_voxels);
+            let outputs = outputs.map(|sums| sums[first..].iter().map(|sum| sum / n_members));
+            let voxels = entropies(CHUNK.min(n_voxels - first), outputs, self.head).into_iter().enumerate();
+            voxels.map(move |(i, entropy)| of_voxel(first + i, entropy) as f32)
         };
         (0..n_voxels).into_par_iter().step_by(CHUNK).flat_map_iter(of_chunk).collect()
     }

@@ -9,24 +9,38 @@ use rayon::prelude::*;
 use super::moments::CHUNK;
 use crate::restore::OutputHead;
 
-/// Adds the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to `sums` of as many voxels.
-pub(super) fn add_entropies(sums: &mut [f64], member: &[f32], head: OutputHead) {
-    for output in member.chunks_exact(sums.len()) {
-        let chunks = sums.par_chunks_mut(CHUNK).zip(output.par_chunks(CHUNK));
-        chunks.for_each(|(sums, output)| add_terms(sums, output.iter().map(|&p| f64::from(p)), head));
+/// Entropies of `n` voxels at a time, in bits; of regions, the sums over their yes-or-no questions.
+///
+/// `0 log 0` is 0. An entropy lies between 0 and `log2` of the number of classes, or the number of regions.
+pub(super) fn entropies<O: Iterator<Item = f64>>(
+    n: usize,
+    outputs: impl Iterator<Item = O>,
+    head: OutputHead,
+) -> Vec<f64> {
+    let mut entropies = vec![0.0; n];
+    for output in outputs {
+        let terms = entropies.iter_mut().zip(output);
+        match head {
+            OutputHead::Softmax => terms.for_each(|(entropy, p)| *entropy += term(p)),
+            OutputHead::Sigmoid => terms.for_each(|(entropy, p)| *entropy += term(p) + term(1.0 - p)),
+        }
     }
+    entropies
 }
 
-/// Adds to the entropy of every voxel, in bits, what one output's probability makes of it; of regions, that is the entropy
-/// of a yes-or-no question.
-///
-/// `0 log 0` is 0. A sum lies between 0 and `log2` of the number of classes, or the number of regions.
-pub(super) fn add_terms(entropies: &mut [f64], output: impl Iterator<Item = f64>, head: OutputHead) {
-    let terms = entropies.iter_mut().zip(output);
-    match head {
-        OutputHead::Softmax => terms.for_each(|(entropy, p)| *entropy += term(p)),
-        OutputHead::Sigmoid => terms.for_each(|(entropy, p)| *entropy += term(p) + term(1.0 - p)),
-    }
+/// Adds the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to `sums` of as many voxels;
+/// the first member's take the place of what is there.
+pub(super) fn add_entropies(sums: &mut [f64], member: &[f32], head: OutputHead, is_first: bool) {
+    let n_voxels = sums.len();
+    sums.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sums)| {
+        let outputs = member.chunks_exact(n_voxels).map(|output| output[i * CHUNK..].iter().map(|&p| f64::from(p)));
+        let entropies = entropies(sums.len(), outputs, head);
+        if is_first {
+            sums.copy_from_slice(&entropies);
+        } else {
+            sums.iter_mut().zip(entropies).for_each(|(sum, entropy)| *sum += entropy);
+        }
+    });
 }
 
 /// `-p log2 p`.

@@ -36,7 +36,7 @@ impl Moments {
     /// None yet, of `n_values` probabilities.
     pub(super) fn new(n_values: usize, variances: Variances) -> Self {
         let squares = (variances == Variances::Keep).then(|| zeros(n_values));
-        Self { n: 0, n_samples: 0, sums: zeros(n_values), squares }
+        Self { n: 0, n_samples: 0, sums: vec![0.0; n_values], squares }
     }
 
     /// What the sums are divided by for a mean.
@@ -76,7 +76,11 @@ impl Moments {
         let range = first..first + values.len();
         let chunks = self.sums[range.clone()].par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
         match &mut self.squares {
-            Some(squares) if self.n > 0 => {
+            // Stored, not added: the memory was never touched.
+            _ if self.n == 0 => chunks.for_each(|(sums, member)| {
+                sums.iter_mut().zip(member).for_each(|(sum, &p)| *sum = f64::from(p));
+            }),
+            Some(squares) => {
                 chunks.zip(squares[range].par_chunks_mut(CHUNK)).for_each(|((sums, member), squares)| {
                     for ((sum, &p), square) in sums.iter_mut().zip(member).zip(squares) {
                         let p = f64::from(p);
@@ -85,7 +89,7 @@ impl Moments {
                     }
                 });
             }
-            _ => chunks.for_each(|(sums, member)| {
+            None => chunks.for_each(|(sums, member)| {
                 sums.iter_mut().zip(member).for_each(|(sum, &p)| *sum += f64::from(p));
             }),
         }

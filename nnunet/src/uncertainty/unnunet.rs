@@ -64,11 +64,12 @@ impl UnnunetEnsemble {
         assert_eq!(member.shape()[1..], self.shape, "members of a case share its grid");
         let values = member.as_standard_layout();
         let values = values.as_slice().expect("an array in standard layout is one slice");
+        if !self.background.is_empty() {
+            let (background, is_first) = (&values[..self.shape.iter().product()], self.moments.n() == 0);
+            add_entropies(&mut self.background, background, OutputHead::Softmax, is_first);
+        }
         self.moments.add(0, values);
         self.moments.end_member();
-        if !self.background.is_empty() {
-            add_entropies(&mut self.background, &values[..self.shape.iter().product()], OutputHead::Softmax);
-        }
     }
 
     /// Map and score by a method.
