@@ -20,7 +20,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use contour::{Contours, Scores, contour, slicing_axis};
+pub use contour::{Contours, Scores, slicing_axis};
 pub use ensemble::{Ensemble, Measure};
 pub use unnunet::{UnnunetEnsemble, UnnunetError};
 

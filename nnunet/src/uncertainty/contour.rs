@@ -5,11 +5,14 @@
 //! mask, as in UnnUNet; slices lie in the plane of the two finest axes, where a voxel's neighbor is nearest.
 //! A single slice is that plane, whatever the file says of the distance to slices that are not there.
 
+use std::ops::Range;
+use std::{array, iter};
+
 use imaging::Geometry;
-use ndarray::{Array2, Array3, ArrayRef2, Axis};
+use ndarray::{Array3, ArrayRef2, Axis, Zip, s};
 use rayon::prelude::*;
 
-use crate::dataset::{LabelSet, Structure};
+use crate::dataset::LabelSet;
 
 /// The `[z, y, x]` axis along which a volume is sliced: one of a single voxel, which has no neighbors along it, else the
 /// coarsest; z or y rather than a later one of equals.
@@ -20,23 +23,45 @@ pub fn slicing_axis(geometry: &Geometry) -> Axis {
     Axis((1..3).fold(0, coarser))
 }
 
-/// Voxels outside `mask`, a slice, with one of their eight neighbors inside.
-pub fn contour(mask: &ArrayRef2<bool>) -> Array2<bool> {
-    let (n_rows, n_columns) = mask.dim();
-    let mut contour = Array2::from_elem(mask.raw_dim(), false);
-    for ((row, column), _) in mask.indexed_iter().filter(|(_, inside)| **inside) {
-        for i in row.saturating_sub(1)..(row + 2).min(n_rows) {
-            for j in column.saturating_sub(1)..(column + 2).min(n_columns) {
-                contour[(i, j)] = !mask[(i, j)];
-            }
-        }
+/// Masks that are looked at together: one bit of a word each.
+const N_MASKS: usize = u64::BITS as usize;
+
+/// Which of up to [`N_MASKS`] masks have a label, for every label; a mask is a set of labels.
+pub(super) fn masks_of(masks: &[&[u8]]) -> [u64; 256] {
+    let mut masks_of = [0; 256];
+    for (i, labels) in masks.iter().enumerate() {
+        labels.iter().for_each(|&label| masks_of[usize::from(label)] |= 1 << i);
     }
-    contour
+    masks_of
 }
 
-/// Voxels of the contour of a slice of a mask.
-pub(super) fn contour_length(mask: &ArrayRef2<bool>) -> usize {
-    contour(mask).iter().filter(|on| **on).count()
+/// Lengths of the contours of up to [`N_MASKS`] masks of a slice `[y, x]`, of which `masks_of` says which have a label.
+pub(super) fn contour_lengths(slice: &ArrayRef2<u8>, masks_of: &[u64; 256]) -> [usize; N_MASKS] {
+    let inside = slice.mapv(|label| masks_of[usize::from(label)]);
+    let mut lengths = [0; N_MASKS];
+    if inside.iter().all(|&masks| masks == 0) {
+        return lengths;
+    }
+    // Inside or beside, along x; then along y.
+    let mut beside = inside.clone();
+    let (_, n_columns) = inside.dim();
+    let mut along_x = |to: Range<usize>, from: Range<usize>| {
+        beside.slice_mut(s![.., to]).zip_mut_with(&inside.slice(s![.., from]), |beside, masks| *beside |= masks);
+    };
+    along_x(1..n_columns, 0..n_columns - 1);
+    along_x(0..n_columns - 1, 1..n_columns);
+    let last = inside.nrows() - 1;
+    for (y, inside) in inside.outer_iter().enumerate() {
+        let [above, here, below] = [y.saturating_sub(1), y, (y + 1).min(last)].map(|y| beside.row(y));
+        Zip::from(above).and(here).and(below).and(inside).for_each(|above, here, below, inside| {
+            let mut outside = (above | here | below) & !inside;
+            while outside != 0 {
+                lengths[outside.trailing_zeros() as usize] += 1;
+                outside &= outside - 1;
+            }
+        });
+    }
+    lengths
 }
 
 /// Lengths of the contours of a segmentation, in voxels.
@@ -49,12 +74,17 @@ pub struct Contours {
 impl Contours {
     /// Measures the contours of all foreground together and of each structure of `labels`.
     pub fn of(segmentation: &Array3<u8>, labels: &LabelSet, slicing_axis: Axis) -> Self {
-        let length = |is_inside: &(dyn Fn(u8) -> bool + Sync)| {
+        let foreground: Vec<u8> = (1..=u8::MAX).collect();
+        let structures = labels.structures.iter().map(|structure| structure.values.as_slice());
+        let masks: Vec<&[u8]> = iter::once(foreground.as_slice()).chain(structures).collect();
+        let mut lengths = masks.chunks(N_MASKS).flat_map(|masks| {
+            let masks_of = masks_of(masks);
             let slices = segmentation.axis_iter(slicing_axis).into_par_iter();
-            slices.map(|slice| contour_length(&slice.mapv(is_inside))).sum()
-        };
-        let of_structure = |structure: &Structure| length(&|label| structure.values.contains(&label));
-        Self { whole: length(&|label| label > 0), structures: labels.structures.iter().map(of_structure).collect() }
+            let lengths = slices.map(|slice| contour_lengths(&slice, &masks_of));
+            let lengths = lengths.reduce(|| [0; N_MASKS], |a, b| array::from_fn(|i| a[i] + b[i]));
+            lengths.into_iter().take(masks.len())
+        });
+        Self { whole: lengths.next().unwrap_or_default(), structures: lengths.collect() }
     }
 
     /// Scores of an uncertainty map on the segmentation's grid.

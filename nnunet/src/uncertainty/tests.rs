@@ -1,5 +1,7 @@
 //! Entropies, contours and scores: by hand, against the reference program, and their properties.
 
+use std::iter;
+
 use imaging::{Dimensionality, Geometry, Spacing};
 use ndarray::{Array3, Array4, Axis, array};
 use proptest::prelude::*;
@@ -10,6 +12,12 @@ use crate::restore::OutputHead;
 
 fn labels(labels: &str) -> LabelSet {
     let text = format!(r#"{{"channel_names":{{"0":"MRI"}},"labels":{labels},"file_ending":".nii"}}"#);
+    DatasetJson::parse(&text).unwrap().structures().unwrap()
+}
+
+fn regions(labels: &str) -> LabelSet {
+    let order = r#""regions_class_order":[1,2,1]"#;
+    let text = format!(r#"{{"channel_names":{{"0":"MRI"}},"labels":{labels},{order},"file_ending":".nii"}}"#);
     DatasetJson::parse(&text).unwrap().structures().unwrap()
 }
 
@@ -71,11 +79,39 @@ fn the_mean_over_folds_does_not_depend_on_their_number_of_members() {
     assert_eq!(map(&all, UncertaintyMethod::TotalEntropy), array![[[0.5]]]);
 }
 
-#[test]
-fn a_contour_surrounds_the_mask_in_plane_and_stops_at_the_border() {
-    let mask = array![[true, false, false, false], [false, false, false, false], [false, false, false, false]];
-    let expected = array![[false, true, false, false], [true, true, false, false], [false, false, false, false]];
-    assert_eq!(contour(&mask), expected);
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_contour_is_what_lies_outside_beside_what_lies_inside(
+        shape in prop::array::uniform3(1_usize..7),
+        values in prop::collection::vec(0_u8..4, 6 * 6 * 6),
+        axis in 0_usize..3,
+    ) {
+        let labels = regions(r#"{"background":0,"both":[1,2],"b":2,"a":1}"#);
+        let segmentation = Array3::from_shape_fn(shape, |(z, y, x)| values[(z * 6 + y) * 6 + x]);
+        let length = |is_inside: &dyn Fn(u8) -> bool| {
+            let is_beside = |at: (usize, usize, usize)| {
+                segmentation.indexed_iter().any(|(other, &label)| {
+                    let distances = [at.0.abs_diff(other.0), at.1.abs_diff(other.1), at.2.abs_diff(other.2)];
+                    is_inside(label) && distances[axis] == 0 && distances.iter().all(|&distance| distance < 2)
+                })
+            };
+            segmentation.indexed_iter().filter(|(at, label)| !is_inside(**label) && is_beside(*at)).count()
+        };
+        let expected = [
+            length(&|label| label > 0),
+            length(&|label| label == 1 || label == 2),
+            length(&|label| label == 2),
+            length(&|label| label == 1),
+        ];
+        let scores = Contours::of(&segmentation, &labels, Axis(axis)).scores(&Array3::from_elem(shape, 1.0));
+        let found = iter::once(scores.whole).chain(scores.structures);
+        let n_voxels = segmentation.len() as f64;
+        for (found, expected) in found.zip(expected) {
+            prop_assert_eq!(found, (expected > 0).then(|| n_voxels / expected as f64));
+        }
+    }
 }
 
 #[test]

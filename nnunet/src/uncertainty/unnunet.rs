@@ -14,7 +14,7 @@
 
 use ndarray::{Array3, Array4, ArrayView2};
 
-use super::contour::contour_length;
+use super::contour::{contour_lengths, masks_of};
 use super::entropy::{add_entropies, term};
 use super::moments::{Moments, Variances};
 use super::t_test::{Sample, Welch};
@@ -104,8 +104,8 @@ impl UnnunetEnsemble {
         };
         let [_, y, x] = self.shape;
         let mask = ArrayView2::from_shape((y, x), &self.moments.sums()[n_voxels..]);
-        let mask = mask.expect("there is a sum for every voxel").mapv(|sum| sum / n as f64 > 0.5);
-        let length = contour_length(&mask);
+        let mask = mask.expect("there is a sum for every voxel").mapv(|sum| u8::from(sum / n as f64 > 0.5));
+        let [length, ..] = contour_lengths(&mask, &masks_of(&[&[1]]));
         let total: f64 = map.iter().sum();
         let whole = (length > 0 && !total.is_nan()).then(|| 100.0 * total / (WHITE * length as f64));
         #[expect(clippy::cast_possible_truncation, reason = "an uncertainty rounds to the nearest f32")]
