@@ -8,15 +8,18 @@
 use std::ops::Range;
 
 use imaging::resample::{Part, ResamplePlan, resample_channels, resample_part};
-use ndarray::{Array3, Array4, ArrayView3, ArrayViewMut2, Axis, s};
+use ndarray::{Array1, Array3, Array4, ArrayView3, ArrayViewMut2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use crate::dataset::LabelSet;
 use crate::plans::Configuration;
 use crate::preprocess::{CaseProperties, PreprocessError};
 
-/// Bytes of a slab, unless one slice takes more.
-const SLAB_BYTES: usize = 64 << 20;
+/// Bytes of a slab, unless one slice takes more: so few that the memory of one serves the next as well.
+const SLAB_BYTES: usize = 16 << 20;
+
+/// Rows that a thread activates at least.
+const MIN_ROWS: usize = 32;
 
 /// What the network's outputs mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,9 +151,8 @@ pub fn next_stage_probabilities(
 
 fn activated(mut logits: Array4<f32>, head: OutputHead, temperature: f32) -> Array4<f32> {
     logits.axis_iter_mut(Axis(1)).into_par_iter().for_each(|mut slice| {
-        for row in slice.axis_iter_mut(Axis(1)) {
-            activate(row, head, temperature);
-        }
+        let rows = slice.axis_iter_mut(Axis(1)).into_par_iter().with_min_len(MIN_ROWS);
+        rows.for_each(|row| activate(row, head, temperature));
     });
     logits
 }
@@ -189,11 +191,20 @@ fn activate(mut row: ArrayViewMut2<'_, f32>, head: OutputHead, temperature: f32)
     match head {
         OutputHead::Sigmoid => row.mapv_inplace(|logit| 1.0 / (1.0 + (-logit / temperature).exp())),
         OutputHead::Softmax => {
-            for mut classes in row.columns_mut() {
-                let largest = classes.fold(f32::NEG_INFINITY, |largest, &logit| largest.max(logit));
-                classes.mapv_inplace(|logit| ((logit - largest) / temperature).exp());
-                let sum = classes.sum();
-                classes.mapv_inplace(|exponential| exponential / sum);
+            // Class by class, so that neighbors are computed together.
+            let mut largest = Array1::from_elem(row.ncols(), f32::NEG_INFINITY);
+            for class in row.outer_iter() {
+                largest.zip_mut_with(&class, |largest, &logit| *largest = largest.max(logit));
+            }
+            let mut sums = Array1::zeros(row.ncols());
+            for mut class in row.outer_iter_mut() {
+                Zip::from(&mut class).and(&largest).and(&mut sums).for_each(|value, largest, sum| {
+                    *value = ((*value - largest) / temperature).exp();
+                    *sum += *value;
+                });
+            }
+            for mut class in row.outer_iter_mut() {
+                class /= &sums;
             }
         }
     }
@@ -285,7 +296,7 @@ mod tests {
     #[test]
     fn a_slab_has_as_many_slices_as_fit_and_at_least_one() {
         let mut configuration = configuration();
-        assert_eq!(slab_thickness([300, 512, 512], 5, &configuration), 12);
+        assert_eq!(slab_thickness([300, 512, 512], 5, &configuration), 3);
         assert_eq!(slab_thickness([3, 10, 10], 5, &configuration), 3);
         assert_eq!(slab_thickness([3, 1 << 20, 1 << 20], 5, &configuration), 1);
         configuration.resampling_fn_probabilities_kwargs.order = 3;

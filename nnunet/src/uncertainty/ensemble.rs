@@ -1,10 +1,10 @@
 //! Sums over the members of an ensemble, added one member at a time, and a member slab by slab.
 //!
 //! All entropies need only the sum of the members' probabilities and the sum of their entropies, so memory does not
-//! depend on the number of members and nothing is written per member. The t-test needs their variances beside, which are
+//! depend on the number of members, of which one needs less than half, and nothing is written per member. The t-test needs their variances beside, which are
 //! kept if it is asked for; pairwise Dice needs a byte a voxel of every member, kept likewise.
 
-use ndarray::{Array3, Array4, ArrayView4, Zip};
+use ndarray::{Array3, Array4, ArrayView4, Axis};
 use rayon::prelude::*;
 
 use super::entropy::{add_entropies, entropies};
@@ -15,6 +15,7 @@ use super::{Contours, Scores, UncertaintyMethod};
 use crate::dataset::LabelSet;
 use crate::restore::OutputHead;
 use crate::segmentation::segmentation;
+use crate::zeros::zeros;
 
 /// The members of an ensemble that were added so far, as sums.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct Ensemble {
     /// `[output, z, y, x]`.
     shape: [usize; 4],
     moments: Moments,
-    /// Bits, one sum a voxel.
+    /// Bits, one sum a voxel; empty up to the second member, as they follow from the first one's probabilities.
     entropies: Vec<f64>,
     /// If pairwise Dice is asked for.
     members: Option<(LabelSet, LabelMaps)>,
@@ -77,8 +78,7 @@ impl Ensemble {
         members: Option<(LabelSet, LabelMaps)>,
     ) -> Self {
         let moments = Moments::new(shape.iter().product(), variances);
-        let entropies = vec![0.0; shape[1..].iter().product()];
-        Self { head, shape, moments, entropies, members, n_slices: 0 }
+        Self { head, shape, moments, entropies: Vec::new(), members, n_slices: 0 }
     }
 
     /// Adds a member.
@@ -103,13 +103,15 @@ impl Ensemble {
         assert!([outputs, rows, columns] == [n_outputs, y, x] && end <= n_all, "members of a case share its grid");
         let values = slab.as_standard_layout();
         let values = values.as_slice().expect("an array in standard layout is one slice");
-        let (first, n_voxels, n_all_voxels) = (self.n_slices * y * x, n_slices * y * x, self.entropies.len());
+        let (first, n_voxels, n_all_voxels) = (self.n_slices * y * x, n_slices * y * x, self.n_voxels());
         if n_voxels > 0 {
+            self.make_entropies();
+            if let Some(entropies) = self.entropies.get_mut(first..first + n_voxels) {
+                add_entropies(entropies, values, self.head);
+            }
             for (output, values) in values.chunks_exact(n_voxels).enumerate() {
                 self.moments.add(output * n_all_voxels + first, values);
             }
-            let is_first = self.moments.n() == 0;
-            add_entropies(&mut self.entropies[first..first + n_voxels], values, self.head, is_first);
         }
         if let Some((labels, maps)) = &mut self.members {
             if first == 0 {
@@ -133,12 +135,29 @@ impl Ensemble {
     /// If its shape is not that of the first member.
     pub fn add_ensemble(&mut self, other: &Self) {
         assert_eq!(other.shape, self.shape, "ensembles of a case share its grid");
+        self.make_entropies();
+        if let Some(only) = other.moments.only()
+            && !self.entropies.is_empty()
+        {
+            add_entropies(&mut self.entropies, only, self.head);
+        }
         let n_other = other.moments.n() as f64;
         let entropies = (&mut self.entropies, &other.entropies).into_par_iter().with_min_len(CHUNK);
         entropies.for_each(|(sum, other)| *sum += other / n_other);
         self.moments.add_mean(&other.moments);
         if let Some(((_, maps), (_, of_other))) = self.members.as_mut().zip(other.members.as_ref()) {
             maps.add_all(of_other);
+        }
+    }
+
+    /// Entropies of the first member, before there are others.
+    fn make_entropies(&mut self) {
+        if let Some(only) = self.moments.only()
+            && self.entropies.is_empty()
+            && !only.is_empty()
+        {
+            self.entropies = zeros(self.n_voxels());
+            add_entropies(&mut self.entropies, only, self.head);
         }
     }
 
@@ -163,10 +182,17 @@ impl Ensemble {
     }
 
     /// Mean probabilities over the members, `[output, z, y, x]`.
-    #[expect(clippy::cast_possible_truncation, reason = "a probability rounds to the nearest f32")]
+    ///
+    /// # Panics
+    ///
+    /// Never: there is a mean for every value.
     pub fn mean(&self) -> Array4<f32> {
         let n_members = self.moments.n() as f64;
-        Zip::from(self.sums()).par_map_collect(|sum| (sum / n_members) as f32)
+        let values: Vec<f32> = match self.moments.only() {
+            Some(only) => only.to_vec(),
+            None => computed(self.shape.iter().product(), |at| self.moments.sum(at) / n_members),
+        };
+        Array4::from_shape_vec(self.shape, values).expect("there is a mean for every value")
     }
 
     /// The label map `[z, y, x]` of the mean.
@@ -176,10 +202,29 @@ impl Ensemble {
     /// If the outputs are not those of `labels`.
     pub fn segmentation(&self, labels: &LabelSet) -> Array3<u8> {
         match self.head {
-            // The class with the highest sum is the class with the highest mean.
-            OutputHead::Softmax => segmentation(&self.sums(), labels),
+            OutputHead::Softmax => self.by_highest_sum(labels),
             OutputHead::Sigmoid => segmentation(&self.mean(), labels),
         }
+    }
+
+    /// The class with the highest sum is the class with the highest mean.
+    fn by_highest_sum(&self, labels: &LabelSet) -> Array3<u8> {
+        let [n_outputs, n_slices, y, x] = self.shape;
+        if let Some(only) = self.moments.only() {
+            let only = ArrayView4::from_shape(self.shape, only).expect("there is a probability for every value");
+            return segmentation(&only, labels);
+        }
+        let mut found = Array3::zeros((n_slices, y, x));
+        found.axis_chunks_iter_mut(Axis(0), 1).into_par_iter().enumerate().for_each(|(z, mut found)| {
+            let mut sums = Vec::with_capacity(n_outputs * y * x);
+            for output in 0..n_outputs {
+                let first = (output * n_slices + z) * y * x;
+                sums.extend(self.moments.sums(first..first + y * x));
+            }
+            let sums = Array4::from_shape_vec((n_outputs, 1, y, x), sums).expect("there is a sum for every value");
+            found.assign(&segmentation(&sums, labels));
+        });
+        found
     }
 
     /// Map and scores by a method, of a segmentation with these contours.
@@ -202,16 +247,18 @@ impl Ensemble {
     /// For a t-test that was not asked for, or of less than two members.
     pub fn map(&self, method: UncertaintyMethod) -> Option<Array3<f32>> {
         // Divided, not multiplied by an inverse: the mean of ones must be one, or its entropy would be negative.
-        let n_members = self.moments.n() as f64;
+        let (n_voxels, n_members) = (self.n_voxels(), self.moments.n() as f64);
         let voxels = match method {
             UncertaintyMethod::ClassEntropy => self.by_class_entropy(|_, entropy| entropy),
-            UncertaintyMethod::TotalEntropy => self.by_voxel(|voxel| self.entropies[voxel] / n_members),
+            UncertaintyMethod::TotalEntropy if self.entropies.is_empty() => self.by_class_entropy(|_, entropy| entropy),
+            UncertaintyMethod::TotalEntropy => computed(n_voxels, |voxel| self.entropies[voxel] / n_members),
+            UncertaintyMethod::MutualInformation if self.entropies.is_empty() => vec![0.0; n_voxels],
             UncertaintyMethod::MutualInformation => {
                 self.by_class_entropy(|voxel, entropy| entropy - self.entropies[voxel] / n_members)
             }
             UncertaintyMethod::TTest => {
                 let welch = Welch::new(self.moments.n_samples());
-                self.by_voxel(|voxel| self.insignificance(voxel, &welch))
+                computed(n_voxels, |voxel| self.insignificance(voxel, &welch))
             }
             UncertaintyMethod::PairwiseDice => return None,
         };
@@ -219,43 +266,43 @@ impl Ensemble {
         Some(Array3::from_shape_vec((z, y, x), voxels).expect("there is a value for every voxel"))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "bits of entropy round to the nearest f32")]
-    fn by_voxel(&self, of_voxel: impl Fn(usize) -> f64 + Sync) -> Vec<f32> {
-        let voxels = (0..self.entropies.len()).into_par_iter().with_min_len(CHUNK);
-        voxels.map(|voxel| of_voxel(voxel) as f32).collect()
-    }
-
-    /// As [`Ensemble::by_voxel`], of the entropy of the mean, which is computed output by output for many voxels at a time.
+    /// A value for every voxel, made of the entropy of its mean; that is computed output by output for many voxels at once.
     #[expect(clippy::cast_possible_truncation, reason = "bits of entropy round to the nearest f32")]
     fn by_class_entropy(&self, of_voxel: impl Fn(usize, f64) -> f64 + Sync) -> Vec<f32> {
-        let (n_voxels, n_members) = (self.entropies.len(), self.moments.n() as f64);
-        let of_voxel = &of_voxel;
-        let of_chunk = |first: usize| {
-            let outputs = self.moments.sums().chunks_exact(n_voxels);
-            let outputs = outputs.map(|sums| sums[first..].iter().map(|sum| sum / n_members));
-            let voxels = entropies(CHUNK.min(n_voxels - first), outputs, self.head).into_iter().enumerate();
-            voxels.map(move |(i, entropy)| of_voxel(first + i, entropy) as f32)
-        };
-        (0..n_voxels).into_par_iter().step_by(CHUNK).flat_map_iter(of_chunk).collect()
+        let (n_voxels, n_members) = (self.n_voxels(), self.moments.n() as f64);
+        let mut values = vec![0.0; n_voxels];
+        values.par_chunks_mut(CHUNK).enumerate().for_each(|(i, values)| {
+            let first = i * CHUNK;
+            let n = values.len();
+            let sums = |output: usize| {
+                let first = output * n_voxels + first;
+                self.moments.sums(first..first + n).into_iter().map(|sum| sum / n_members)
+            };
+            let entropies = entropies(n, (0..self.shape[0]).map(sums), self.head);
+            for (i, (value, entropy)) in values.iter_mut().zip(entropies).enumerate() {
+                *value = of_voxel(first + i, entropy) as f32;
+            }
+        });
+        values
     }
 
-    /// Sums of the probabilities of one voxel, output by output.
-    fn sums_at(&self, voxel: usize) -> impl Iterator<Item = f64> {
-        self.moments.sums().iter().skip(voxel).step_by(self.entropies.len()).copied()
+    fn n_voxels(&self) -> usize {
+        self.shape[1..].iter().product()
     }
 
     /// p-value between the two highest classes; of regions, the sum over those of their yes and no.
     fn insignificance(&self, voxel: usize, welch: &Welch) -> f64 {
-        let (n_voxels, n_members) = (self.entropies.len(), self.moments.n() as f64);
+        let (n_voxels, n_members) = (self.n_voxels(), self.moments.n() as f64);
         let squares = self.moments.squares().expect("an ensemble is measured as was asked for");
         let factor = self.moments.variance_factor();
         let sample = |output: usize| {
             let at = output * n_voxels + voxel;
-            Sample { mean: self.moments.sums()[at] / n_members, variance: squares[at] * factor }
+            Sample { mean: self.moments.sum(at) / n_members, variance: squares[at] * factor }
         };
         match self.head {
             OutputHead::Softmax => {
-                let [first, second] = top_two(self.sums_at(voxel));
+                let sums = (0..self.shape[0]).map(|output| self.moments.sum(output * n_voxels + voxel));
+                let [first, second] = top_two(sums);
                 welch.insignificance(sample(first), sample(second))
             }
             OutputHead::Sigmoid => {
@@ -264,8 +311,9 @@ impl Ensemble {
             }
         }
     }
+}
 
-    fn sums(&self) -> ArrayView4<'_, f64> {
-        ArrayView4::from_shape(self.shape, self.moments.sums()).expect("there is a sum for every value")
-    }
+#[expect(clippy::cast_possible_truncation, reason = "probabilities and their bits round to the nearest f32")]
+fn computed(n: usize, value: impl Fn(usize) -> f64 + Sync) -> Vec<f32> {
+    (0..n).into_par_iter().with_min_len(CHUNK).map(|at| value(at) as f32).collect()
 }

@@ -28,18 +28,13 @@ pub(super) fn entropies<O: Iterator<Item = f64>>(
     entropies
 }
 
-/// Adds the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to `sums` of as many voxels;
-/// the first member's take the place of what is there.
-pub(super) fn add_entropies(sums: &mut [f64], member: &[f32], head: OutputHead, is_first: bool) {
+/// Adds the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to `sums` of as many voxels.
+pub(super) fn add_entropies(sums: &mut [f64], member: &[f32], head: OutputHead) {
     let n_voxels = sums.len();
     sums.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sums)| {
         let outputs = member.chunks_exact(n_voxels).map(|output| output[i * CHUNK..].iter().map(|&p| f64::from(p)));
         let entropies = entropies(sums.len(), outputs, head);
-        if is_first {
-            sums.copy_from_slice(&entropies);
-        } else {
-            sums.iter_mut().zip(entropies).for_each(|(sum, entropy)| *sum += entropy);
-        }
+        sums.iter_mut().zip(entropies).for_each(|(sum, entropy)| *sum += entropy);
     });
 }
 

@@ -1,8 +1,11 @@
 //! Means of the members' probabilities, and their variances where a method asks for them.
 //!
-//! Sums are `f64`: sums of many probabilities near one, in `f32`, bias the small mutual information by more than a
-//! millionth. Variances are not made from sums of squares, whose difference cancels where the members nearly agree, but
+//! Sums of many probabilities near one, in `f32`, bias the small mutual information by more than a millionth. So what a sum
+//! has beyond an `f32` is kept in a second one: together they hold 48 bits. A single member needs no second.
+//! Variances are not made from sums of squares, whose difference cancels where the members nearly agree, but
 //! from the squared distance of each new member from the mean so far (Welford, 1962), which is 0 for equal members.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -27,7 +30,9 @@ pub(super) struct Moments {
     n: usize,
     /// Members behind that.
     n_samples: usize,
-    sums: Vec<f64>,
+    sums: Vec<f32>,
+    /// What the sums have beyond their `f32`; empty up to the second member.
+    rests: Vec<f32>,
     /// Sums of squared distances from the mean.
     squares: Option<Vec<f64>>,
 }
@@ -36,7 +41,7 @@ impl Moments {
     /// None yet, of `n_values` probabilities.
     pub(super) fn new(n_values: usize, variances: Variances) -> Self {
         let squares = (variances == Variances::Keep).then(|| zeros(n_values));
-        Self { n: 0, n_samples: 0, sums: vec![0.0; n_values], squares }
+        Self { n: 0, n_samples: 0, sums: vec![0.0; n_values], rests: Vec::new(), squares }
     }
 
     /// What the sums are divided by for a mean.
@@ -49,9 +54,24 @@ impl Moments {
         self.n_samples
     }
 
-    /// Sums of the probabilities.
-    pub(super) fn sums(&self) -> &[f64] {
-        &self.sums
+    /// Sums of some probabilities.
+    pub(super) fn sums(&self, range: Range<usize>) -> Vec<f64> {
+        let sums = self.sums[range.clone()].iter();
+        match self.rests.get(range) {
+            Some(rests) => sums.zip(rests).map(|(&sum, &rest)| get(sum, rest)).collect(),
+            None => sums.map(|&sum| f64::from(sum)).collect(),
+        }
+    }
+
+    /// Sum of a probability.
+    pub(super) fn sum(&self, at: usize) -> f64 {
+        let rest = self.rests.get(at).copied().unwrap_or_default();
+        f64::from(self.sums[at]) + f64::from(rest)
+    }
+
+    /// The probabilities of the only member, if there is one and no more.
+    pub(super) fn only(&self) -> Option<&[f32]> {
+        (self.n == 1 && self.rests.is_empty()).then_some(&self.sums)
     }
 
     /// Sums of squared distances from the mean, if they are kept.
@@ -67,31 +87,32 @@ impl Moments {
 
     /// Bytes that the sums take.
     pub(super) fn n_bytes(&self) -> usize {
-        (self.sums.len() + self.squares.as_ref().map_or(0, Vec::len)) * size_of::<f64>()
+        (self.sums.len() + self.rests.len()) * size_of::<f32>()
+            + self.squares.as_ref().map_or(0, Vec::len) * size_of::<f64>()
     }
 
     /// Adds values of a member, of which the first is number `first` of all.
     pub(super) fn add(&mut self, first: usize, values: &[f32]) {
         let n = self.n as f64;
         let range = first..first + values.len();
-        let chunks = self.sums[range.clone()].par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
-        match &mut self.squares {
-            // Stored, not added: the memory was never touched.
-            _ if self.n == 0 => chunks.for_each(|(sums, member)| {
-                sums.iter_mut().zip(member).for_each(|(sum, &p)| *sum = f64::from(p));
-            }),
-            Some(squares) => {
-                chunks.zip(squares[range].par_chunks_mut(CHUNK)).for_each(|((sums, member), squares)| {
-                    for ((sum, &p), square) in sums.iter_mut().zip(member).zip(squares) {
-                        let p = f64::from(p);
-                        *square += distance(*sum, n, p);
-                        *sum += p;
-                    }
-                });
-            }
-            None => chunks.for_each(|(sums, member)| {
-                sums.iter_mut().zip(member).for_each(|(sum, &p)| *sum += f64::from(p));
-            }),
+        if self.n == 0 {
+            let sums = self.sums[range].par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK));
+            sums.for_each(|(sums, member)| sums.copy_from_slice(member));
+            return;
+        }
+        self.make_rests();
+        let (sums, rests) = (&mut self.sums[range.clone()], &mut self.rests[range.clone()]);
+        if let Some(squares) = &mut self.squares {
+            let values = (&mut squares[range], &*sums, &*rests, values).into_par_iter().with_min_len(CHUNK);
+            values.for_each(|(square, &sum, &rest, &p)| *square += distance(get(sum, rest), n, f64::from(p)));
+        }
+        let values = (sums, rests, values).into_par_iter().with_min_len(CHUNK);
+        values.for_each(|(sum, rest, &p)| put(sum, rest, get(*sum, *rest) + f64::from(p)));
+    }
+
+    fn make_rests(&mut self) {
+        if self.rests.is_empty() {
+            self.rests = zeros(self.sums.len());
         }
     }
 
@@ -105,8 +126,12 @@ impl Moments {
     #[must_use]
     pub(super) fn into_mean(mut self) -> Self {
         let n = self.n as f64;
-        for values in [Some(&mut self.sums), self.squares.as_mut()].into_iter().flatten() {
-            values.par_iter_mut().with_min_len(CHUNK).for_each(|value| *value /= n);
+        if self.n > 1 {
+            let values = (&mut self.sums, &mut self.rests).into_par_iter().with_min_len(CHUNK);
+            values.for_each(|(sum, rest)| put(sum, rest, get(*sum, *rest) / n));
+            self.squares.iter_mut().for_each(|squares| {
+                squares.par_iter_mut().with_min_len(CHUNK).for_each(|square| *square /= n);
+            });
         }
         self.n = 1;
         self
@@ -115,17 +140,30 @@ impl Moments {
     /// Adds the means over another ensemble as if they were one member, its mean squared distances with them.
     pub(super) fn add_mean(&mut self, other: &Self) {
         let (n, n_other) = (self.n as f64, other.n as f64);
+        self.make_rests();
         if let Some((squares, of_other)) = self.squares.as_mut().zip(other.squares.as_ref()) {
-            let values = (squares, of_other, &self.sums, &other.sums).into_par_iter().with_min_len(CHUNK);
-            values.for_each(|(square, inside, &sum, other)| {
-                *square += inside / n_other + distance(sum, n, other / n_other);
+            let values = (squares, of_other, &self.sums, &self.rests).into_par_iter().with_min_len(CHUNK).enumerate();
+            values.for_each(|(at, (square, inside, &sum, &rest))| {
+                *square += inside / n_other + distance(get(sum, rest), n, other.sum(at) / n_other);
             });
         }
-        let sums = (&mut self.sums, &other.sums).into_par_iter().with_min_len(CHUNK);
-        sums.for_each(|(sum, other)| *sum += other / n_other);
+        let sums = (&mut self.sums, &mut self.rests).into_par_iter().with_min_len(CHUNK).enumerate();
+        sums.for_each(|(at, (sum, rest))| put(sum, rest, get(*sum, *rest) + other.sum(at) / n_other));
         self.n += 1;
         self.n_samples += other.n_samples;
     }
+}
+
+#[inline]
+fn get(sum: f32, rest: f32) -> f64 {
+    f64::from(sum) + f64::from(rest)
+}
+
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the rest is what the nearest f32 lacks")]
+fn put(sum: &mut f32, rest: &mut f32, value: f64) {
+    *sum = value as f32;
+    *rest = (value - f64::from(*sum)) as f32;
 }
 
 /// What a value `p` that joins `n` others adds to their sum of squared distances from the mean.
@@ -175,6 +213,6 @@ mod tests {
         let all = moments(&[0.125, 0.5, 0.75, 0.25]);
         assert_eq!((joined.n(), joined.n_samples(), all.n()), (2, 4, 4));
         assert!((variance(&joined) - variance(&all)).abs() < 1e-16);
-        assert_eq!(joined.sums()[0] / 2.0, all.sums()[0] / 4.0);
+        assert_eq!(joined.sum(0) / 2.0, all.sum(0) / 4.0);
     }
 }

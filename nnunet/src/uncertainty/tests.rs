@@ -235,7 +235,8 @@ fn only_pairwise_dice_takes_memory_for_every_member() {
         (1..n_members).for_each(|_| ensemble.add(&member));
         ensemble.n_bytes()
     };
-    // Ten voxels: the sums of two classes and of an entropy, each eight bytes.
+    // Ten voxels: the probabilities of two classes, each four bytes; their sums and that of an entropy, each eight.
+    assert_eq!(n_bytes(&UncertaintyMethod::ENTROPIES, 1), 80);
     assert_eq!([n_bytes(&UncertaintyMethod::ENTROPIES, 2), n_bytes(&UncertaintyMethod::ENTROPIES, 30)], [240, 240]);
     assert_eq!([n_bytes(&[UncertaintyMethod::TTest], 2), n_bytes(&[UncertaintyMethod::TTest], 30)], [400, 400]);
     assert_eq!([2, 30].map(|n| n_bytes(&[UncertaintyMethod::PairwiseDice], n)), [260, 540]);
@@ -337,5 +338,46 @@ proptest! {
                 prop_assert!(p == 0.0 || (0.05..=1.0).contains(&p), "{p}");
             }
         }
+    }
+}
+
+/// Probabilities of three classes that differ everywhere.
+fn three_classes(seed: usize, [z, y, x]: [usize; 3]) -> Array4<f32> {
+    let weights = Array4::from_shape_fn((3, z, y, x), |(c, z, y, x)| {
+        1.0 + ((seed * 31 + c * 17 + z * 7 + y * 5 + x * 3) % 23) as f32
+    });
+    &weights / &weights.sum_axis(Axis(0)).insert_axis(Axis(0))
+}
+
+#[test]
+fn a_member_added_slab_by_slab_is_the_same() {
+    let (labels, shape) = (labels(r#"{"background":0,"a":1,"b":2}"#), [5, 4, 6]);
+    let members: Vec<_> = (0..4).map(|seed| three_classes(seed, shape)).collect();
+    let mut slabs = Ensemble::of_none(&UncertaintyMethod::ALL, [3, 5, 4, 6], &labels);
+    for (n, member) in (1..).zip(&members) {
+        for chunk in member.axis_chunks_iter(Axis(1), 2) {
+            slabs.add_slab(&chunk.to_owned());
+        }
+        let whole = measured(&members[..n], &labels);
+        assert_eq!((slabs.n_members(), slabs.mean()), (n, whole.mean()));
+        assert_eq!(slabs.segmentation(&labels), whole.segmentation(&labels));
+        for method in UncertaintyMethod::ENTROPIES {
+            assert_eq!(slabs.map(method), whole.map(method), "{n} {method}");
+        }
+    }
+    assert_eq!(slabs.map(UncertaintyMethod::TTest), measured(&members, &labels).map(UncertaintyMethod::TTest));
+}
+
+#[test]
+fn folds_of_one_member_are_an_ensemble_of_all() {
+    let labels = labels(r#"{"background":0,"a":1,"b":2}"#);
+    let members: Vec<_> = (0..4).map(|seed| three_classes(seed, [2, 3, 5])).collect();
+    let fold = |member| measured(std::slice::from_ref(member), &labels);
+    let mut folds = fold(&members[0]).into_member();
+    members[1..].iter().for_each(|member| folds.add_ensemble(&fold(member)));
+    let all = measured(&members, &labels);
+    assert_eq!((folds.n_members(), folds.mean()), (4, all.mean()));
+    for method in UncertaintyMethod::ENTROPIES {
+        assert_eq!(folds.map(method), all.map(method), "{method}");
     }
 }

@@ -12,7 +12,7 @@
 //! A p-value is not a number where all members give both classes the same probability, and neither is such a sum: the
 //! score is undefined then, as it is without a contour.
 
-use ndarray::{Array3, Array4, ArrayView2};
+use ndarray::{Array2, Array3, Array4};
 
 use super::contour::{contour_lengths, masks_of};
 use super::entropy::{add_entropies, term};
@@ -65,8 +65,7 @@ impl UnnunetEnsemble {
         let values = member.as_standard_layout();
         let values = values.as_slice().expect("an array in standard layout is one slice");
         if !self.background.is_empty() {
-            let (background, is_first) = (&values[..self.shape.iter().product()], self.moments.n() == 0);
-            add_entropies(&mut self.background, background, OutputHead::Softmax, is_first);
+            add_entropies(&mut self.background, &values[..self.shape.iter().product()], OutputHead::Softmax);
         }
         self.moments.add(0, values);
         self.moments.end_member();
@@ -84,7 +83,7 @@ impl UnnunetEnsemble {
     pub fn measure(&self, method: UncertaintyMethod) -> Result<Measure, UnnunetError> {
         method.check_members(self.moments.n())?;
         let [n_voxels, n] = [self.background.len(), self.moments.n()];
-        let mean = |at: usize| self.moments.sums()[at] / n as f64;
+        let mean = |at: usize| self.moments.sum(at) / n as f64;
         let map: Vec<f64> = match method {
             UncertaintyMethod::ClassEntropy => {
                 (0..n_voxels).map(|voxel| term(mean(voxel)) + term(mean(n_voxels + voxel))).collect()
@@ -103,8 +102,7 @@ impl UnnunetEnsemble {
             }
         };
         let [_, y, x] = self.shape;
-        let mask = ArrayView2::from_shape((y, x), &self.moments.sums()[n_voxels..]);
-        let mask = mask.expect("there is a sum for every voxel").mapv(|sum| u8::from(sum / n as f64 > 0.5));
+        let mask = Array2::from_shape_fn((y, x), |(i, j)| u8::from(mean(n_voxels + i * x + j) > 0.5));
         let [length, ..] = contour_lengths(&mask, &masks_of(&[&[1]]));
         let total: f64 = map.iter().sum();
         let whole = (length > 0 && !total.is_nan()).then(|| 100.0 * total / (WHITE * length as f64));

@@ -50,6 +50,8 @@ pub(crate) struct Voxels {
     pub(crate) network: u64,
     /// Of the file, that are restored at a time.
     pub(crate) slab: u64,
+    /// Of a slice of the file.
+    pub(crate) slice: u64,
 }
 
 /// What a run does with every voxel.
@@ -62,8 +64,11 @@ pub(crate) struct Work {
     n_methods: u64,
     n_folds: u64,
     patch: u64,
-    /// Bytes of a voxel in the sums of one ensemble.
-    sums: u64,
+    n_threads: u64,
+    /// Bytes of a voxel in the sums of a fold.
+    fold_sums: u64,
+    /// Bytes of a voxel in the sums over folds.
+    overall_sums: u64,
     format: Format,
     head: OutputHead,
     keeps_probabilities: bool,
@@ -79,7 +84,7 @@ impl Voxels {
         let network = network_shape.map_or(0, product);
         let [z, y, x] = geometry.shape();
         let thickness = slab_thickness([z, y, x], model.labels.n_outputs(), &model.configuration);
-        Self { file: product([z, y, x]), network, slab: product([thickness, y, x]) }
+        Self { file: product([z, y, x]), network, slab: product([thickness, y, x]), slice: product([y, x, 1]) }
     }
 }
 
@@ -112,8 +117,11 @@ impl Work {
         let n_outputs = model.labels.n_outputs() as u64;
         let n_members = predictor.folds.iter().map(|(_, members)| members.len()).max().unwrap_or(1) as u64;
         let is_entropy = |method| UncertaintyMethod::ENTROPIES.contains(method);
-        // Others keep at most a second sum per output and a label map per member.
-        let others = if predictor.methods.iter().all(is_entropy) { 0 } else { DOUBLE * n_outputs + LABEL * n_members };
+        let sums = |n_members| {
+            // Other methods keep at most a second sum per output and a label map per member.
+            let is_other = !predictor.methods.iter().all(is_entropy);
+            DOUBLE * (n_outputs + 1) + if is_other { DOUBLE * n_outputs + LABEL * n_members } else { 0 }
+        };
         Self {
             n_channels: model.n_channels as u64,
             n_previous: (model.unet.n_channels - model.n_channels) as u64,
@@ -121,7 +129,9 @@ impl Work {
             n_methods: predictor.methods.len() as u64,
             n_folds: predictor.folds.len() as u64,
             patch: product(model.configuration.patch_zyx()),
-            sums: DOUBLE * (n_outputs + 1) + others,
+            n_threads: rayon::current_num_threads() as u64,
+            fold_sums: if n_members == 1 { FLOAT * n_outputs } else { sums(n_members) },
+            overall_sums: if predictor.folds.len() == 1 { 0 } else { sums(predictor.members().count() as u64) },
             format: model.format,
             head: model.head,
             keeps_probabilities: predictor.keeps_probabilities,
@@ -160,12 +170,13 @@ impl Work {
 
     fn sums(&self, voxels: Voxels) -> u64 {
         let n_ensembles = self.n_folds.min(2);
+        let ensembles = (self.fold_sums + self.overall_sums) * voxels.file;
         let best = match self.select {
             Select::LowestUncertainty if self.n_folds > 1 => self.candidate() * voxels.file,
             Select::LowestUncertainty | Select::Mean => 0,
         };
         let folds = if self.keeps_folds { (self.n_folds + 1) * LABEL * voxels.file } else { 0 };
-        n_ensembles * (self.sums * voxels.file + self.votes(voxels)) + best + folds
+        ensembles + n_ensembles * self.votes(voxels) + best + folds
     }
 
     /// The sums that a segmentation is made of where it is not the mean of probabilities.
@@ -184,7 +195,7 @@ impl Work {
     }
 
     /// Logits, and of a slab: logits and probabilities of its crop and of the whole, and what resampling holds of a channel.
-    fn restore(&self, Voxels { file, network, slab }: Voxels) -> u64 {
+    fn restore(&self, Voxels { file, network, slab, .. }: Voxels) -> u64 {
         // Of a finer grid, more is read than is made.
         let resampling = slab * network.div_ceil(file.max(1)).max(1);
         FLOAT * self.n_outputs * (network + 3 * slab) + 2 * FLOAT * resampling
@@ -197,14 +208,16 @@ impl Work {
         resampling.max(2 * FLOAT * self.n_outputs * file)
     }
 
-    /// Probabilities where they are needed, highest probability, contours, candidate, and its components.
+    /// Probabilities where they are needed, highest sum, candidate, and its components.
     fn assess(&self, voxels: Voxels) -> u64 {
         let voted = match (self.votes, self.head) {
             (Some(Average::Logits), _) => self.restore_whole(voxels),
             (_, OutputHead::Sigmoid) => FLOAT * self.n_outputs * voxels.file,
             (_, OutputHead::Softmax) => 0,
         };
-        voted + (DOUBLE + 2 * MASK + COMPONENTS + self.candidate()) * voxels.file
+        // Sums and the highest of them, of as many slices as there are threads.
+        let highest = DOUBLE * (self.n_outputs + 1) * voxels.file.min(self.n_threads * voxels.slice);
+        voted + highest + (COMPONENTS + self.candidate()) * voxels.file
     }
 }
 
@@ -219,7 +232,9 @@ mod tests {
         n_methods: 1,
         n_folds: 2,
         patch: 10,
-        sums: 32,
+        n_threads: 2,
+        fold_sums: 32,
+        overall_sums: 32,
         format: Format::Nifti,
         head: OutputHead::Softmax,
         keeps_probabilities: false,
@@ -230,7 +245,7 @@ mod tests {
 
     #[test]
     fn the_need_of_a_case_can_be_counted_by_hand() {
-        let need = WORK.need(Voxels { file: 100, network: 50, slab: 20 });
+        let need = WORK.need(Voxels { file: 100, network: 50, slab: 20, slice: 10 });
         // Two channels, one more, masks: (8 + 4 + 3)·100; two channels of a resampling: 8·100; the image 8·50.
         assert_eq!(need.prepare, 1500 + 800 + 400);
         assert_eq!(need.image, 400);
@@ -239,13 +254,13 @@ mod tests {
         // Two ensembles of 32 bytes a voxel, and a label and a map of the best fold.
         assert_eq!(need.sums, 6400 + 500);
         // Three logits, and three times of a slab, and two channels: 12·(50 + 60) + 8·20 = 1480; assessing takes
-        // (8 + 2 + 12 + 5)·100 = 2700.
-        assert_eq!(need.finish, 2700 + 100);
+        // 8·4·20 of two slices and (12 + 5)·100 of all = 2340.
+        assert_eq!(need.finish, 2340 + 100);
     }
 
     #[test]
     fn every_option_that_keeps_more_needs_more() {
-        let voxels = Voxels { file: 100, network: 50, slab: 20 };
+        let voxels = Voxels { file: 100, network: 50, slab: 20, slice: 10 };
         let base = WORK.need(voxels);
         let check = |change: fn(&mut Work), more_sums: u64| {
             let mut work = WORK;
