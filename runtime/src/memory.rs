@@ -144,14 +144,22 @@ impl Plan {
             Loaded::One => u64::from(self.n_members > 1),
         };
         let loading = peak.saturating_sub(resident);
+        let cases = match self.needs[..] {
+            [only] => only.alone(self.n_members),
+            _ => self.of_many_cases(schedule),
+        };
+        let more = cases.saturating_add(more_sessions.saturating_mul(session)).saturating_add(loading);
+        resident.saturating_add(more).saturating_add(more / SLACK_SHARE).saturating_add(SLACK)
+    }
+
+    /// Cases are read, predicted, and finished at the same time.
+    fn of_many_cases(&self, schedule: Schedule) -> u64 {
         let sum = |n: usize, of: fn(&CaseNeed) -> u64| largest(&self.needs, n, of);
-        let cases = sum(schedule.jobs, |need| need.prepare)
+        sum(schedule.jobs, |need| need.prepare)
             .saturating_add(sum(schedule.chunk, |need| need.image))
             .saturating_add(sum(1, |need| need.inference))
             .saturating_add(sum(schedule.n_running(), |need| need.sums))
-            .saturating_add(sum(schedule.jobs, |need| need.finish));
-        let more = cases.saturating_add(more_sessions.saturating_mul(session)).saturating_add(loading);
-        resident.saturating_add(more).saturating_add(more / SLACK_SHARE).saturating_add(SLACK)
+            .saturating_add(sum(schedule.jobs, |need| need.finish))
     }
 
     /// A schedule of at most `jobs` jobs that stays below `limit`; `None` if there is none.

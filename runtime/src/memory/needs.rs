@@ -41,6 +41,16 @@ pub(crate) struct CaseNeed {
     pub(crate) finish: u64,
 }
 
+impl CaseNeed {
+    /// The most that a case takes that is alone: it is read before it is predicted, and finished after its last member; a
+    /// member before the last is restored while the next one predicts.
+    pub(crate) fn alone(&self, n_members: usize) -> u64 {
+        let finish = self.sums.saturating_add(self.finish);
+        let predict = if n_members > 1 { self.inference.saturating_add(finish) } else { self.inference.max(finish) };
+        self.prepare.max(self.image.saturating_add(predict))
+    }
+}
+
 /// Voxels of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Voxels {

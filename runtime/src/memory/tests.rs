@@ -44,6 +44,18 @@ fn the_peak_is_what_is_resident_and_what_comes_with_a_tenth_and_slack() {
 }
 
 #[test]
+fn a_case_that_is_alone_is_not_read_while_it_is_predicted() {
+    let schedule = Schedule { sessions: Loaded::All, chunk: 1, jobs: 1 };
+    let peak = |n_members, case| Plan::new(FOOTPRINT, SLOW_LOADING, n_members, vec![case]).peak(schedule) / MIB;
+    // 30 of loading and 10 + 10·(10 + 4), without the 10 of inference: 180 with a tenth.
+    assert_eq!(peak(1, case(10)), 150 + 198 + 64);
+    // Two members: one more session, and inference beside the rest: 290 with a tenth.
+    assert_eq!(peak(2, case(10)), 150 + 319 + 64);
+    // Reading takes most: 30 and 400.
+    assert_eq!(peak(1, CaseNeed { prepare: 400 * MIB, ..case(10) }), 150 + 473 + 64);
+}
+
+#[test]
 fn sessions_stay_loaded_where_that_takes_less_than_a_chunk_of_cases() {
     // Of two members one more session, as with one at a time.
     check(&plan(2, 9, 1), 10_000, Some((Loaded::All, 1, 2, 2)));
