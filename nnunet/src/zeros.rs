@@ -7,8 +7,8 @@
 use ndarray::Array4;
 use rayon::prelude::*;
 
-/// Values that a thread writes at least.
-const CHUNK: usize = 1 << 16;
+/// Values that a thread writes at least: fewer are written before another thread has come from its own work.
+const CHUNK: usize = 1 << 20;
 
 /// Zeros `[output, z, y, x]`.
 pub(crate) fn volumes(shape: [usize; 4]) -> Array4<f32> {

@@ -21,7 +21,8 @@ use crate::self_test::{self, SelfTestError};
 const N_RUNS: usize = 3;
 /// Seconds of runs after which one more would tell nothing new.
 const LONG: f64 = 0.5;
-/// How many times as long as the fastest candidate a long first run may take: warming up is never that slow.
+/// How many times as long as the fastest candidate a long first run on processors may take. A GPU may tune itself for
+/// longer than that.
 const TOO_SLOW: f64 = 2.0;
 
 /// The target, and how it was found.
@@ -139,7 +140,7 @@ fn seconds_per_patch(
         result.map_err(|source| SelfTestError::Run { id: id.clone(), source })
     };
     let first = run()?;
-    if first > LONG && first > TOO_SLOW * fastest {
+    if !target.provider.is_gpu() && first > LONG && first > TOO_SLOW * fastest {
         return Ok(first);
     }
     let (mut best, mut total) = (f64::INFINITY, 0.0);

@@ -66,7 +66,7 @@ impl Moments {
     /// Sum of a probability.
     pub(super) fn sum(&self, at: usize) -> f64 {
         let rest = self.rests.get(at).copied().unwrap_or_default();
-        f64::from(self.sums[at]) + f64::from(rest)
+        get(self.sums[at], rest)
     }
 
     /// The probabilities of the only member, if there is one and no more.
