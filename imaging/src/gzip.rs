@@ -2,7 +2,7 @@
 //!
 //! Blocks of a fixed size are deflated each by itself and put behind one another as one member, which every reader
 //! expects; a block costs a few bytes, and what it could have repeated of the one before. The bytes do not depend on the
-//! number of threads.
+//! number of threads. A block of noise, as the last bits of a map are, is stored as it is, which a sample of it tells.
 
 use std::io::{self, Write};
 
@@ -12,6 +12,8 @@ use rayon::prelude::*;
 
 /// Bytes that are deflated at a time.
 const BLOCK: usize = 1 << 20;
+/// Bytes in a row of a block's sample, and how far apart they begin: not at the same place of every slice.
+const SAMPLE: (usize, usize) = (1 << 12, 61_441);
 /// Deflate, no flags, no time, no word on the effort, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 /// An empty block that is the last.
@@ -83,12 +85,20 @@ impl<W: Write> Write for GzipWriter<W> {
 
 /// A block that ends with a whole byte, and the checksum of what is in it.
 fn deflate(block: &[u8], level: Compression) -> io::Result<(Vec<u8>, Crc)> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), level);
-    encoder.write_all(block)?;
-    encoder.flush()?;
+    let (length, distance) = SAMPLE;
+    let sample: Vec<u8> = block.chunks(distance).flat_map(|part| &part[..length.min(part.len())]).copied().collect();
+    let is_noise = deflated(&sample, level)?.len() >= sample.len();
+    let bytes = deflated(block, if is_noise { Compression::none() } else { level })?;
     let mut crc = Crc::new();
     crc.update(block);
-    Ok((std::mem::take(encoder.get_mut()), crc))
+    Ok((bytes, crc))
+}
+
+fn deflated(bytes: &[u8], level: Compression) -> io::Result<Vec<u8>> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), level);
+    encoder.write_all(bytes)?;
+    encoder.flush()?;
+    Ok(std::mem::take(encoder.get_mut()))
 }
 
 #[cfg(test)]
@@ -123,5 +133,19 @@ mod tests {
             assert!(found == bytes, "{n}");
             assert!(decoder.into_inner().is_empty(), "{n}");
         }
+    }
+
+    #[test]
+    fn noise_takes_no_more_than_itself_and_what_is_half_noise_is_compressed() {
+        // The high bits of a linear congruential generator (Knuth, MMIX).
+        let step = |state: &mut u64| {
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            Some(state.to_le_bytes()[7])
+        };
+        let noise: Vec<u8> = std::iter::repeat_n((), BLOCK).scan(1, |state, ()| step(state)).collect();
+        assert!(gzip(&noise, 1).len() < BLOCK + 200);
+        let rows = noise.chunks(512).enumerate();
+        let half: Vec<u8> = rows.flat_map(|(i, row)| if i % 64 < 32 { row.to_vec() } else { vec![0; 512] }).collect();
+        assert!(gzip(&half, 1).len() < BLOCK / 10 * 6);
     }
 }

@@ -4,10 +4,12 @@
 //! not change the result beyond rounding: candidates compute with `f32`, and with less only if the precision is left
 //! open, the bundle's calibration was checked there, and the self-test passes on this machine. A GPU must pass it in any
 //! precision.
+//!
+//! There is one session at a time. The general provider is tried first, so that the one chosen is mostly the last one made,
+//! which is handed on.
 
-use std::time::Instant;
-
-use nnunet::sliding_window::PatchNetwork as _;
+use bundle_format::MemberId;
+use ndarray::Array5;
 use serde::Serialize;
 
 use crate::engine::{Precision, Provider, Target};
@@ -16,14 +18,10 @@ use crate::members::Networks;
 use crate::model::Model;
 use crate::probe::Probe;
 use crate::self_test::{self, SelfTestError};
+use crate::warm_up::{WarmNetwork, WarmUp};
 
-/// Timed runs per candidate, after one that warms up; fewer where one takes long.
-const N_RUNS: usize = 3;
-/// Seconds of runs after which one more would tell nothing new.
-const LONG: f64 = 0.5;
-/// How many times as long as the fastest candidate a long first run on processors may take. A GPU may tune itself for
-/// longer than that.
-const TOO_SLOW: f64 = 2.0;
+/// How many times as long as a later run the first may take on processors. A GPU may tune itself for longer.
+const WARMING_UP: f64 = 2.0;
 
 /// The target, and how it was found.
 #[derive(Debug, Clone, Serialize)]
@@ -45,48 +43,35 @@ pub(crate) struct Measurement {
     pub(crate) target: Target,
     /// Best time of one patch, of a slow candidate the first; `null` if the candidate cannot run the model here.
     pub(crate) seconds_per_patch: Option<f64>,
+    /// Whether the network has run more than once.
+    #[serde(skip)]
+    is_warm: bool,
     /// Why it cannot, or must not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
 }
 
-/// Takes what was asked for, and measures where `None` leaves a choice.
+/// Takes what was asked for, measures where `None` leaves a choice, and hands over the network of the member `first` there.
 ///
 /// # Errors
 ///
 /// [`SelfTestError`] if the probe case cannot be used, or no candidate runs the model.
 pub(crate) fn choose(
     networks: Networks<'_>,
+    first: &MemberId,
     provider: Option<Provider>,
     precision: Option<Precision>,
-) -> Result<Choice, SelfTestError> {
-    let threads = networks.engine.n_threads();
+) -> Result<(Choice, WarmNetwork), SelfTestError> {
     let candidates = candidates(networks, provider, precision);
-    if let [target] = candidates[..] {
-        return Ok(Choice { target, threads, measured: Vec::new() });
-    }
-    let probe = Probe::read(networks.bundle, networks.model)?;
-    let (mut failure, mut fastest) = (None, f64::INFINITY);
-    let mut measure = |target| {
-        let seconds = seconds_per_patch(networks, target, &probe, fastest);
-        fastest = seconds.as_ref().map_or(fastest, |&seconds| fastest.min(seconds));
-        let reason = seconds.as_ref().err().map(|error| chain(error));
-        let measurement = Measurement { target, seconds_per_patch: seconds.as_ref().ok().copied(), reason };
-        failure = seconds.err().or(failure.take());
-        measurement
+    let (warm, measured) = if let [target] = candidates[..] {
+        let [z, y, x] = networks.model.configuration.patch_zyx();
+        let patch = Array5::zeros((1, networks.model.unet.n_channels, z, y, x));
+        (WarmUp { networks, id: first, patch }.run(target)?, Vec::new())
+    } else {
+        let patch = Probe::read(networks.bundle, networks.model)?.patch;
+        Contest::new(&WarmUp { networks, id: first, patch }).decide(&candidates)?
     };
-    // The general provider comes last, so that it can be seen early to be too slow.
-    let mut measured: Vec<_> = candidates.into_iter().rev().map(&mut measure).collect();
-    let mut order: Vec<_> = (0..measured.len()).filter(|&i| measured[i].seconds_per_patch.is_some()).collect();
-    order.sort_by(|&a, &b| seconds(&measured[a]).total_cmp(&seconds(&measured[b])));
-    for i in order {
-        let target = measured[i].target;
-        match refusal(networks, target) {
-            None => return Ok(Choice { target, threads, measured }),
-            reason => measured[i].reason = reason,
-        }
-    }
-    Err(failure.expect("the provider `cpu` is always there, and in single precision it needs no test"))
+    Ok((Choice { target: warm.target, threads: networks.engine.n_threads(), measured }, warm))
 }
 
 /// What may run: below single precision only what was asked for, or what the bundle permits.
@@ -109,49 +94,90 @@ fn permits(model: &Model, precision: Precision) -> bool {
     model.calibration.as_ref().is_some_and(|calibration| calibration.checked_at.contains(&reduced))
 }
 
-/// Why a candidate must not run although it can: below single precision or on a GPU, a self-test that it does not pass.
-fn refusal(networks: Networks<'_>, target: Target) -> Option<String> {
-    if expectation::reduced(target.precision).is_none() && !target.provider.is_gpu() {
-        return None;
-    }
-    match self_test::run(networks, target) {
-        Ok(test) if test.passed => None,
-        Ok(_) => Some("the self-test does not pass".to_owned()),
-        Err(error) => Some(chain(&error)),
-    }
+/// Candidates that are measured one after the other.
+struct Contest<'a> {
+    warm_up: &'a WarmUp<'a>,
+    measured: Vec<Measurement>,
+    /// The session made last.
+    loaded: Option<WarmNetwork>,
+    failure: Option<SelfTestError>,
 }
 
-fn seconds(measurement: &Measurement) -> f64 {
-    measurement.seconds_per_patch.unwrap_or(f64::INFINITY)
-}
-
-/// The best time of one patch, or an upper bound of it that is far above `fastest`.
-fn seconds_per_patch(
-    networks: Networks<'_>,
-    target: Target,
-    probe: &Probe,
-    fastest: f64,
-) -> Result<f64, SelfTestError> {
-    let id = &networks.model.members[0].id;
-    let mut network = networks.load(target, id)?;
-    let mut run = || {
-        let start = Instant::now();
-        let result = network.predict(probe.patch.view(), |_| start.elapsed().as_secs_f64());
-        result.map_err(|source| SelfTestError::Run { id: id.clone(), source })
-    };
-    let first = run()?;
-    if !target.provider.is_gpu() && first > LONG && first > TOO_SLOW * fastest {
-        return Ok(first);
+impl<'a> Contest<'a> {
+    fn new(warm_up: &'a WarmUp<'a>) -> Self {
+        Self { warm_up, measured: Vec::new(), loaded: None, failure: None }
     }
-    let (mut best, mut total) = (f64::INFINITY, 0.0);
-    for _ in 0..N_RUNS {
-        let seconds = run()?;
-        (best, total) = (best.min(seconds), total + seconds);
-        if total > LONG {
-            break;
+
+    /// The network of the fastest candidate that may run, and what was found of all.
+    fn decide(mut self, candidates: &[Target]) -> Result<(WarmNetwork, Vec<Measurement>), SelfTestError> {
+        for (i, &target) in candidates.iter().enumerate() {
+            // What is slow may have to run no more; the last is loaded anyway.
+            let is_last = i + 1 == candidates.len();
+            let measurement = self.measure(target, |network| is_last || target.provider.is_gpu() || !network.is_long());
+            self.measured.push(measurement);
+        }
+        while let Some((best, target, seconds)) = self.best() {
+            if let Some(other) = self.measured.iter().position(|other| other.may_take_less_than(seconds)) {
+                self.measured[other] = self.measure(self.measured[other].target, |_| true);
+            } else if let Some(refusal) = self.refusal(target) {
+                self.measured[best].reason = Some(refusal);
+            } else {
+                let loaded = self.loaded.take().filter(|network| network.target == target);
+                return Ok((loaded.map_or_else(|| self.warm_up.run(target), Ok)?, self.measured));
+            }
+        }
+        Err(self.failure.expect("the provider `cpu` is always there, and in single precision it needs no test"))
+    }
+
+    /// Runs a candidate once and, if `goes_on` says so, until its time is known.
+    fn measure(&mut self, target: Target, goes_on: impl FnOnce(&WarmNetwork) -> bool) -> Measurement {
+        self.loaded = None;
+        let network = self.warm_up.begin(target);
+        let network =
+            network.and_then(|network| if goes_on(&network) { self.warm_up.finish(network) } else { Ok(network) });
+        let measurement = Measurement {
+            target,
+            seconds_per_patch: network.as_ref().ok().map(|network| network.seconds_per_patch),
+            is_warm: network.as_ref().is_ok_and(|network| network.is_warm),
+            reason: network.as_ref().err().map(|error| chain(error)),
+        };
+        match network {
+            Ok(network) => self.loaded = Some(network),
+            Err(error) => self.failure = Some(error),
+        }
+        measurement
+    }
+
+    /// The fastest candidate that nothing speaks against: its place, target and seconds per patch.
+    fn best(&self) -> Option<(usize, Target, f64)> {
+        let seconds = |(i, measurement): (usize, &Measurement)| Some((i, measurement.target, measurement.eligible()?));
+        self.measured.iter().enumerate().filter_map(seconds).min_by(|(.., a), (.., b)| a.total_cmp(b))
+    }
+
+    /// Why a candidate must not run although it can: below single precision or on a GPU, a self-test that it does not pass.
+    fn refusal(&mut self, target: Target) -> Option<String> {
+        if expectation::reduced(target.precision).is_none() && !target.provider.is_gpu() {
+            return None;
+        }
+        self.loaded = None;
+        match self_test::run(self.warm_up.networks, target) {
+            Ok(test) if test.passed => None,
+            Ok(_) => Some("the self-test does not pass".to_owned()),
+            Err(error) => Some(chain(&error)),
         }
     }
-    Ok(best)
+}
+
+impl Measurement {
+    /// Seconds per patch, if nothing speaks against the candidate.
+    fn eligible(&self) -> Option<f64> {
+        self.seconds_per_patch.filter(|_| self.reason.is_none())
+    }
+
+    /// Whether the only run so far may have taken so long because it was the first.
+    fn may_take_less_than(&self, seconds: f64) -> bool {
+        !self.is_warm && self.eligible().is_some_and(|first| first < WARMING_UP * seconds)
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

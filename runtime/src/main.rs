@@ -19,6 +19,7 @@ mod report;
 mod resume;
 mod score;
 mod self_test;
+mod warm_up;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use crate::engine::{Engine, EngineError, Target};
 use crate::memory::Loaded;
 use crate::model::Model;
 use crate::network::{Network, NetworkError};
+use crate::warm_up::WarmNetwork;
 
 /// Where networks come from: a bundle, its description, and the engine that runs them.
 #[derive(Clone, Copy)]
@@ -47,14 +48,10 @@ pub(crate) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    /// No session yet; each that is asked for is kept.
-    pub(crate) fn new(networks: Networks<'a>, target: Target) -> Self {
-        Self { networks, target, sessions: Loaded::All, kept: BTreeMap::new() }
-    }
-
-    /// Keeps so many sessions from now on.
-    pub(crate) fn keep(&mut self, sessions: Loaded) {
-        self.sessions = sessions;
+    /// The session of the member `first`, on whose target all others will be.
+    pub(crate) fn new(networks: Networks<'a>, sessions: Loaded, first: &MemberId, network: WarmNetwork) -> Self {
+        let WarmNetwork { target, network, .. } = network;
+        Self { networks, target, sessions, kept: BTreeMap::from([(first.clone(), network)]) }
     }
 
     /// Runs `use_network` on the member's network, which is loaded if it is not.

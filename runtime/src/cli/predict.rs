@@ -59,14 +59,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Outcome> {
     host::check(&bundle, &engine).context("this machine cannot run the bundle")?;
     let before = memory::resident().context("cannot measure the memory of a session")?;
     let networks = Networks { engine: &engine, bundle: &bundle, model: &model };
-    let choice = choice::choose(networks, args.device.provider(), args.precision())?;
+    let first = folds.iter().find_map(|(_, members)| members.first()).context("the bundle has no member")?;
+    let (choice, warm) = choice::choose(networks, &first.id, args.device.provider(), args.precision())
+        .context("cannot run the bundle")?;
     predictor.calibrated = predictor.calibrated.at(choice.target.precision);
     let facts = RunFacts::new(&bundle, &engine, choice, options, &predictor);
     let outputs =
         Outputs { predictor: &predictor, facts: &facts, key: key(args, &facts, &predictor)?, folder: &args.output };
     let (finished, cases) = if args.resume { finished(&outputs, cases)? } else { (Vec::new(), cases) };
-    let mut members = Members::new(networks, facts.device.target);
-    let arrangement = arrange(args, &predictor, &mut members, &cases, before)?;
+    let arrangement = arrange(args, &predictor, &warm, &cases, before)?;
+    let mut members = Members::new(networks, arrangement.schedule.sessions, &first.id, warm);
     if let Calibrated::No(reason) = &predictor.calibrated {
         output::note(format_args!("warning: no case gets an expected Dice or a decision: {reason}"));
     }
