@@ -12,6 +12,7 @@ mod ensemble;
 mod entropy;
 mod moments;
 mod pairwise_dice;
+mod sole_member;
 mod t_test;
 mod unnunet;
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use contour::{Contours, Scores, slicing_axis};
 pub use ensemble::{Ensemble, Measure};
+pub use sole_member::SoleMember;
 pub use unnunet::{UnnunetEnsemble, UnnunetError};
 
 /// How uncertainty is measured from the members' probabilities.

@@ -60,6 +60,35 @@ fn entropy_is_one_bit_for_a_coin_and_zero_for_certainty() {
 }
 
 #[test]
+fn a_sole_member_is_measured_as_an_ensemble_of_it_is() {
+    let methods = &UncertaintyMethod::ENTROPIES;
+    let check = |labels: &LabelSet, is_exclusive: bool| {
+        let n_outputs = labels.n_outputs();
+        let shape = (n_outputs, 5, 7, 11);
+        let mut member =
+            Array4::from_shape_fn(shape, |(c, z, y, x)| ((c * 31 + z * 17 + y * 5 + x * 3) % 23) as f32 / 22.0);
+        if is_exclusive {
+            let sums = member.sum_axis(Axis(0)).mapv(|sum| sum.max(0.1));
+            member.outer_iter_mut().for_each(|mut class| class /= &sums);
+        }
+        let ensemble = ensemble(std::slice::from_ref(&member), OutputHead::of(labels));
+        let mut sole = SoleMember::new([5, 7, 11], labels.clone());
+        for slab in member.axis_chunks_iter(Axis(1), 2) {
+            sole.add_slab(&slab.to_owned());
+        }
+        let (segmentation, measures) = sole.measured(methods, Axis(0));
+        assert_eq!(segmentation, ensemble.segmentation(labels));
+        assert!(segmentation.iter().any(|label| *label > 0));
+        let contours = Contours::of(&segmentation, labels, Axis(0));
+        for (method, found) in methods.iter().zip(measures) {
+            assert_eq!(found, ensemble.measure(*method, &contours), "{method}");
+        }
+    };
+    check(&labels(r#"{"background":0,"a":1,"b":2}"#), true);
+    check(&regions(r#"{"background":0,"whole":[1,2],"core":[2],"edge":[1]}"#), false);
+}
+
+#[test]
 fn members_that_contradict_each_other_are_uncertain_only_together() {
     // Voxel 0: both sure, of opposite classes. Voxel 1: both toss a coin. Voxel 2: both sure of the same.
     let members = [two_classes(&[1.0, 0.5, 1.0]), two_classes(&[0.0, 0.5, 1.0])];

@@ -83,6 +83,8 @@ pub(crate) struct Work {
     head: OutputHead,
     keeps_probabilities: bool,
     keeps_folds: bool,
+    /// Whether connected components are looked for.
+    finds_components: bool,
     select: Select,
     /// What segmentations are made of beside the sums that uncertainty takes; `None` if of these.
     votes: Option<Average>,
@@ -132,6 +134,11 @@ impl Work {
             let is_other = !predictor.methods.iter().all(is_entropy);
             DOUBLE * (n_outputs + 1) + if is_other { DOUBLE * n_outputs + LABEL * n_members } else { 0 }
         };
+        let fold_sums = match n_members {
+            1 if predictor.has_sole_member() => LABEL + FLOAT,
+            1 => FLOAT * n_outputs,
+            _ => sums(n_members),
+        };
         Self {
             n_channels: model.n_channels as u64,
             n_previous: (model.unet.n_channels - model.n_channels) as u64,
@@ -140,12 +147,13 @@ impl Work {
             n_folds: predictor.folds.len() as u64,
             patch: product(model.configuration.patch_zyx()),
             n_threads: rayon::current_num_threads() as u64,
-            fold_sums: if n_members == 1 { FLOAT * n_outputs } else { sums(n_members) },
+            fold_sums,
             overall_sums: if predictor.folds.len() == 1 { 0 } else { sums(predictor.members().count() as u64) },
             format: model.format,
             head: model.head,
             keeps_probabilities: predictor.keeps_probabilities,
             keeps_folds: predictor.keeps_folds,
+            finds_components: !model.postprocessing.is_empty(),
             select: predictor.rules.select,
             votes: (!predictor.is_of_all_probabilities()).then_some(predictor.rules.average),
         }
@@ -227,7 +235,8 @@ impl Work {
         };
         // Sums and the highest of them, of as many slices as there are threads.
         let highest = DOUBLE * (self.n_outputs + 1) * voxels.file.min(self.n_threads * voxels.slice);
-        voted + highest + (COMPONENTS + self.candidate()) * voxels.file
+        let components = if self.finds_components { COMPONENTS } else { 0 };
+        voted + highest + (components + self.candidate()) * voxels.file
     }
 }
 
@@ -249,6 +258,7 @@ mod tests {
         head: OutputHead::Softmax,
         keeps_probabilities: false,
         keeps_folds: false,
+        finds_components: true,
         select: Select::LowestUncertainty,
         votes: None,
     };

@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use imaging::Geometry;
-use ndarray::{Array4, Axis};
+use ndarray::{Array3, Array4, Axis};
 use nnunet::fold::Fold;
 use nnunet::preprocess::{CaseProperties, PreprocessError};
 use nnunet::restore;
 use nnunet::segmentation::segmentation;
 use nnunet::select::{Selection, select_fold};
-use nnunet::uncertainty::{Contours, Ensemble, slicing_axis};
+use nnunet::uncertainty::{Contours, Ensemble, Measure, SoleMember, slicing_axis};
 
 use super::rules::{Average, Segmentation, Select};
 use super::trace::Seconds;
@@ -29,6 +29,8 @@ pub(crate) struct Running<'a> {
     slicing_axis: Axis,
     /// Of the fold at hand.
     current: Sums,
+    /// Instead of sums, where one member is all.
+    sole: Option<SoleMember>,
     n_members: usize,
     /// Of the folds before, each as one member; of nobody where there is but one fold.
     overall: Sums,
@@ -60,6 +62,7 @@ impl<'a> Running<'a> {
             properties,
             slicing_axis: slicing_axis(geometry),
             current: Sums::default(),
+            sole: None,
             n_members: 0,
             overall: Sums::default(),
             folds: Vec::new(),
@@ -101,16 +104,19 @@ impl<'a> Running<'a> {
     fn add_slabs(&mut self, logits: &Array4<f32>, votes: bool) -> Result<(), PredictError> {
         let Predictor { methods, model, temperature, .. } = self.predictor;
         let Sums { ensemble, vote } = &mut self.current;
-        let [n_slices, y, x] = self.properties.original_shape;
-        let shape = [model.labels.n_outputs(), n_slices, y, x];
-        let ensemble = ensemble.get_or_insert_with(|| Ensemble::of_none(methods, shape, &model.labels));
+        let grid @ [n_slices, y, x] = self.properties.original_shape;
         let (mut first, mut summing) = (0, Duration::ZERO);
         let mut add = |slab: &Array4<f32>| {
             let start = Instant::now();
             if votes {
                 Vote::add_slab(vote, slab, first, n_slices);
             }
-            ensemble.add_slab(slab);
+            if self.predictor.has_sole_member() {
+                self.sole.get_or_insert_with(|| SoleMember::new(grid, model.labels.clone())).add_slab(slab);
+            } else {
+                let shape = [model.labels.n_outputs(), n_slices, y, x];
+                ensemble.get_or_insert_with(|| Ensemble::of_none(methods, shape, &model.labels)).add_slab(slab);
+            }
             first += slab.dim().1;
             summing += start.elapsed();
         };
@@ -162,25 +168,31 @@ impl<'a> Running<'a> {
 
     /// Scores the fold at hand and adds it to those before.
     fn close_fold(&mut self) -> Result<(), PredictError> {
-        let (fold, _) = &self.predictor.folds[self.folds.len()];
         let Sums { ensemble, vote } = std::mem::take(&mut self.current);
-        let ensemble = ensemble.expect("a fold of a model has at least one member");
         let vote = vote.map(Vote::into_mean);
-        let (candidate, assessment) = self.assess(&ensemble, vote.as_ref())?;
+        let (candidate, assessment) = match (self.sole.take(), &ensemble) {
+            (Some(sole), _) => {
+                let (segmentation, measures) = sole.measured(&self.predictor.methods, self.slicing_axis);
+                self.assessed(segmentation, None, measures)
+            }
+            (None, Some(ensemble)) => self.assess(ensemble, vote.as_ref())?,
+            (None, None) => unreachable!("a fold of a model has at least one member"),
+        };
         self.leading_scores.push(assessment.scores.first().and_then(|scores| scores.whole));
         let is_best = select_fold(&self.leading_scores) == Selection::Fold(self.folds.len());
         let is_only = self.predictor.folds.len() == 1;
         if is_only || is_best && self.predictor.rules.select == Select::LowestUncertainty {
             self.best = Some(candidate);
         }
+        let (fold, _) = &self.predictor.folds[self.folds.len()];
         self.folds.push((*fold, assessment));
         self.n_members = 0;
         if is_only {
             return Ok(());
         }
-        match &mut self.overall.ensemble {
-            Some(overall) => overall.add_ensemble(&ensemble),
-            None => self.overall.ensemble = Some(ensemble.into_member()),
+        match (&mut self.overall.ensemble, ensemble) {
+            (Some(overall), Some(ensemble)) => overall.add_ensemble(&ensemble),
+            (overall, ensemble) => *overall = ensemble.map(Ensemble::into_member),
         }
         if let Some(vote) = vote {
             Vote::add(&mut self.overall.vote, vote);
@@ -190,7 +202,7 @@ impl<'a> Running<'a> {
 
     /// Segments and scores the sums; `vote` is the mean of those who vote, where they are not all members.
     fn assess(&self, ensemble: &Ensemble, vote: Option<&Array4<f32>>) -> Result<(Candidate, Assessment), PredictError> {
-        let Predictor { model, methods, keeps_probabilities, keeps_folds, .. } = self.predictor;
+        let Predictor { model, methods, keeps_probabilities, .. } = self.predictor;
         let voted = vote.map(|vote| self.probabilities_of(vote)).transpose()?;
         let segmentation = match &voted {
             Some(probabilities) => segmentation(&**probabilities, &model.labels),
@@ -198,10 +210,19 @@ impl<'a> Running<'a> {
         };
         let probabilities = keeps_probabilities.then(|| voted.map_or_else(|| ensemble.mean(), Cow::into_owned));
         let contours = Contours::of(&segmentation, &model.labels, self.slicing_axis);
-        let measures = methods.iter().map(|&method| ensemble.measure(method, &contours));
-        let (maps, scores) = measures.map(|measure| (measure.map, measure.scores)).unzip();
-        let assessment = Assessment { scores, segmentation: keeps_folds.then(|| segmentation.clone()) };
-        Ok((Candidate { segmentation, maps, probabilities }, assessment))
+        let measures = methods.iter().map(|&method| ensemble.measure(method, &contours)).collect();
+        Ok(self.assessed(segmentation, probabilities, measures))
+    }
+
+    fn assessed(
+        &self,
+        segmentation: Array3<u8>,
+        probabilities: Option<Array4<f32>>,
+        measures: Vec<Measure>,
+    ) -> (Candidate, Assessment) {
+        let (maps, scores) = measures.into_iter().map(|measure| (measure.map, measure.scores)).unzip();
+        let assessment = Assessment { scores, segmentation: self.predictor.keeps_folds.then(|| segmentation.clone()) };
+        (Candidate { segmentation, maps, probabilities }, assessment)
     }
 
     fn probabilities_of<'v>(&self, vote: &'v Array4<f32>) -> Result<Cow<'v, Array4<f32>>, PreprocessError> {
@@ -218,6 +239,11 @@ impl<'a> Running<'a> {
 }
 
 impl Predictor<'_> {
+    /// Whether there is but one member, of which no more than a label and an entropy per voxel is asked for.
+    pub(crate) fn has_sole_member(&self) -> bool {
+        self.members().nth(1).is_none() && !self.keeps_probabilities
+    }
+
     /// Whether segmentations are made of the mean of all members' probabilities, as uncertainty is. One member is its own
     /// mean, whatever is averaged.
     pub(crate) fn is_of_all_probabilities(&self) -> bool {
