@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test of every crate, and the doctests.
 //!
-//! The cross-crate tests start the two programs as a user would, so both are
-//! built first and their folder is handed over in `UNNUNET_PROGRAMS`.
+//! The cross-crate tests start the two programs as a user would, so both are built first and their folder is handed over in
+//! `UNNUNET_PROGRAMS`. They are built together with the tests: alone, crates would have other features, and be built twice.
 
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
@@ -11,6 +11,9 @@ use anyhow::{Result, bail};
 use crate::console;
 use crate::setup::{self, Component};
 use crate::workspace;
+
+/// What is built and tested; beside it there are the doctests.
+const TARGETS: &[&str] = &["--lib", "--bins", "--tests"];
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -27,10 +30,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     setup::ensure(scope.components(), &workspace::deps())?;
 
     let mut steps = vec![
-        scope.cargo(&["build"], &["--bins"]),
+        scope.cargo(&["build"], TARGETS),
         scope.cargo(&["test", "--doc"], &[]),
         // Last, so that its count closes the output.
-        scope.cargo(runner(), &["--lib", "--bins", "--tests"]),
+        scope.cargo(runner(), TARGETS),
     ];
     for step in &mut steps {
         console::say(&format!("$ {}", workspace::line_of(step)));
@@ -45,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `cargo build` of both programs, as the tests have them; ready to be run.
+/// `cargo build` of both programs, ready to be run.
 pub(crate) fn build_programs() -> Command {
     Scope::Everything.cargo(&["build"], &["--bins"])
 }

@@ -41,7 +41,7 @@ impl SoleMember {
     pub fn add_slab(&mut self, slab: &Array4<f32>) {
         let [_, y, x] = self.shape;
         assert_eq!(slab.shape()[2..], [y, x], "slabs of a case share its grid");
-        self.segmentation.extend(segmentation(slab, &self.labels));
+        self.segmentation.extend(segmentation(slab, &self.labels).into_raw_vec_and_offset().0);
         let values = slab.as_standard_layout();
         let values = values.as_slice().expect("an array in standard layout is one slice");
         let (head, n_voxels, first) =
