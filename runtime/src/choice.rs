@@ -116,8 +116,8 @@ impl<'a> Contest<'a> {
             let measurement = self.measure(target, |network| is_last || target.provider.is_gpu() || !network.is_long());
             self.measured.push(measurement);
         }
-        while let Some((best, target, seconds)) = self.best() {
-            if let Some(other) = self.measured.iter().position(|other| other.may_take_less_than(seconds)) {
+        while let Some((best, target, seconds)) = best(&self.measured) {
+            if let Some(other) = doubtful(&self.measured, seconds) {
                 self.measured[other] = self.measure(self.measured[other].target, |_| true);
             } else if let Some(refusal) = self.refusal(target) {
                 self.measured[best].reason = Some(refusal);
@@ -148,12 +148,6 @@ impl<'a> Contest<'a> {
         measurement
     }
 
-    /// The fastest candidate that nothing speaks against: its place, target and seconds per patch.
-    fn best(&self) -> Option<(usize, Target, f64)> {
-        let seconds = |(i, measurement): (usize, &Measurement)| Some((i, measurement.target, measurement.eligible()?));
-        self.measured.iter().enumerate().filter_map(seconds).min_by(|(.., a), (.., b)| a.total_cmp(b))
-    }
-
     /// Why a candidate must not run although it can: below single precision or on a GPU, a self-test that it does not pass.
     fn refusal(&mut self, target: Target) -> Option<String> {
         if expectation::reduced(target.precision).is_none() && !target.provider.is_gpu() {
@@ -173,14 +167,59 @@ impl Measurement {
     fn eligible(&self) -> Option<f64> {
         self.seconds_per_patch.filter(|_| self.reason.is_none())
     }
+}
 
-    /// Whether the only run so far may have taken so long because it was the first.
-    fn may_take_less_than(&self, seconds: f64) -> bool {
-        !self.is_warm && self.eligible().is_some_and(|first| first < WARMING_UP * seconds)
-    }
+/// The fastest candidate that nothing speaks against: its place, target and seconds per patch.
+fn best(measured: &[Measurement]) -> Option<(usize, Target, f64)> {
+    let seconds = |(i, measurement): (usize, &Measurement)| Some((i, measurement.target, measurement.eligible()?));
+    measured.iter().enumerate().filter_map(seconds).min_by(|(.., a), (.., b)| a.total_cmp(b))
+}
+
+/// A candidate that has run once, and may take less than `seconds` when it is warm.
+fn doubtful(measured: &[Measurement], seconds: f64) -> Option<usize> {
+    let may_take_less = |first: f64| first < WARMING_UP * seconds;
+    measured.iter().position(|other| !other.is_warm && other.eligible().is_some_and(may_take_less))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(seconds_per_patch: f64, is_warm: bool) -> Measurement {
+        let target = Target { provider: Provider::Cpu, precision: Precision::F32 };
+        Measurement { target, seconds_per_patch: Some(seconds_per_patch), is_warm, reason: None }
+    }
+
+    fn place(measured: &[Measurement]) -> Option<usize> {
+        best(measured).map(|(place, ..)| place)
+    }
+
+    #[test]
+    fn the_fastest_is_best_unless_something_speaks_against_it() {
+        let mut candidates = [measured(2.0, true), measured(1.0, true), measured(3.0, true)];
+        assert_eq!(place(&candidates), Some(1));
+        candidates[1].reason = Some("the self-test does not pass".to_owned());
+        assert_eq!(place(&candidates), Some(0));
+        candidates[0].seconds_per_patch = None;
+        assert_eq!(place(&candidates), Some(2));
+        candidates[2].seconds_per_patch = None;
+        assert_eq!(place(&candidates), None);
+    }
+
+    #[test]
+    fn a_first_run_is_doubted_below_twice_the_best_time() {
+        let doubted = |first| doubtful(&[measured(first, false), measured(1.0, true)], 1.0);
+        assert_eq!((doubted(1.9), doubted(2.1)), (Some(0), None));
+        // The best itself, if it has run but once.
+        assert_eq!(doubtful(&[measured(1.0, false), measured(3.0, true)], 1.0), Some(0));
+        // Who must not run is not asked again.
+        let mut refused = measured(1.5, false);
+        refused.reason = Some("the self-test does not pass".to_owned());
+        assert_eq!(doubtful(&[refused, measured(1.0, true)], 1.0), None);
+    }
 }
