@@ -2,7 +2,7 @@
 //!
 //! With nobody to disagree with it, its total entropy is its class entropy and its mutual information is 0, and no other
 //! method can measure it. So its probabilities are forgotten slab by slab, which for five classes spares three quarters of
-//! the memory and most of the time that an [`Ensemble`](super::Ensemble) would take.
+//! the memory that an [`Ensemble`](super::Ensemble) of it would take.
 
 use ndarray::{Array3, Array4, Axis};
 use rayon::prelude::*;
