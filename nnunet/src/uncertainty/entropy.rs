@@ -28,14 +28,24 @@ pub(super) fn entropies<O: Iterator<Item = f64>>(
     entropies
 }
 
+/// Hands the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to as many `voxels`.
+pub(super) fn each_entropy<T: Send>(
+    voxels: &mut [T],
+    member: &[f32],
+    head: OutputHead,
+    take: impl Fn(&mut T, f64) + Sync,
+) {
+    let n_voxels = voxels.len();
+    voxels.par_chunks_mut(CHUNK).enumerate().for_each(|(i, voxels)| {
+        let outputs = member.chunks_exact(n_voxels).map(|output| output[i * CHUNK..].iter().map(|&p| f64::from(p)));
+        let entropies = entropies(voxels.len(), outputs, head);
+        voxels.iter_mut().zip(entropies).for_each(|(voxel, entropy)| take(voxel, entropy));
+    });
+}
+
 /// Adds the entropies of a member's probabilities `[output, voxel]`, of at least one voxel, to `sums` of as many voxels.
 pub(super) fn add_entropies(sums: &mut [f64], member: &[f32], head: OutputHead) {
-    let n_voxels = sums.len();
-    sums.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sums)| {
-        let outputs = member.chunks_exact(n_voxels).map(|output| output[i * CHUNK..].iter().map(|&p| f64::from(p)));
-        let entropies = entropies(sums.len(), outputs, head);
-        sums.iter_mut().zip(entropies).for_each(|(sum, entropy)| *sum += entropy);
-    });
+    each_entropy(sums, member, head, |sum, entropy| *sum += entropy);
 }
 
 /// `-p log2 p`.

@@ -5,10 +5,8 @@
 //! the memory that an [`Ensemble`](super::Ensemble) of it would take.
 
 use ndarray::{Array3, Array4, Axis};
-use rayon::prelude::*;
 
-use super::entropy::entropies;
-use super::moments::CHUNK;
+use super::entropy::each_entropy;
 use super::{Contours, Measure, UncertaintyMethod};
 use crate::dataset::LabelSet;
 use crate::restore::OutputHead;
@@ -44,16 +42,10 @@ impl SoleMember {
         self.segmentation.extend(segmentation(slab, &self.labels).into_raw_vec_and_offset().0);
         let values = slab.as_standard_layout();
         let values = values.as_slice().expect("an array in standard layout is one slice");
-        let (head, n_voxels, first) =
-            (OutputHead::of(&self.labels), slab.len_of(Axis(1)) * y * x, self.entropies.len());
-        self.entropies.resize(first + n_voxels, 0.0);
-        self.entropies[first..].par_chunks_mut(CHUNK).enumerate().for_each(|(i, bits)| {
-            let range = i * CHUNK..i * CHUNK + bits.len();
-            let outputs =
-                values.chunks_exact(n_voxels).map(|output| output[range.clone()].iter().map(|&p| f64::from(p)));
-            let entropies = entropies(bits.len(), outputs, head);
-            bits.iter_mut().zip(entropies).for_each(|(bits, entropy)| *bits = rounded(entropy));
-        });
+        let first = self.entropies.len();
+        self.entropies.resize(first + slab.len_of(Axis(1)) * y * x, 0.0);
+        let head = OutputHead::of(&self.labels);
+        each_entropy(&mut self.entropies[first..], values, head, |bits, entropy| *bits = rounded(entropy));
     }
 
     /// The label map `[z, y, x]`, and map and scores by each of some methods, in their order.
