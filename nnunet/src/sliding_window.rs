@@ -99,11 +99,16 @@ impl SlidingWindow {
     ) -> Result<Array4<f32>, WindowError<N::Error>> {
         let (n_channels, z, y, x) = image.dim();
         let grids = self.grids([z, y, x]);
-        let mut sums = zeros::volumes([self.n_outputs, z, y, x]);
+        let mut sums = Array4::zeros((self.n_outputs, z, y, x));
         let [patch_z, patch_y, patch_x] = self.patch;
         let mut patch = Array5::zeros((1, n_channels, patch_z, patch_y, patch_x));
+        let mut begun_z = 0;
         for in_z in grids[0].spans() {
+            let mut begun_y = 0;
             for in_y in grids[1].spans() {
+                let rows = (begun_z..in_z.in_image.end, begun_y..in_y.in_image.end);
+                zeros::write(sums.slice_mut(s![.., rows.0, rows.1, ..]));
+                begun_y = in_y.in_image.end;
                 for in_x in grids[2].spans() {
                     let place = Place { z: in_z.clone(), y: in_y.clone(), x: in_x };
                     for axes in &self.flips {
@@ -114,6 +119,7 @@ impl SlidingWindow {
                     }
                 }
             }
+            begun_z = in_z.in_image.end;
         }
         if self.normalize(&grids, &mut sums) { Ok(sums) } else { Err(WindowError::NotFinite) }
     }

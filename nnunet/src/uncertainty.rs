@@ -48,7 +48,7 @@ impl UncertaintyMethod {
     pub const ALL: [Self; 5] =
         [Self::ClassEntropy, Self::TotalEntropy, Self::MutualInformation, Self::TTest, Self::PairwiseDice];
 
-    /// The methods that need nothing but the sums that every ensemble keeps.
+    /// The methods that need nothing but sums over the members.
     pub const ENTROPIES: [Self; 3] = [Self::ClassEntropy, Self::TotalEntropy, Self::MutualInformation];
 
     /// The name on command lines and in reports.
@@ -65,6 +65,11 @@ impl UncertaintyMethod {
     /// Whether there is a value for every voxel, and not for the case only.
     pub fn has_map(self) -> bool {
         self != Self::PairwiseDice
+    }
+
+    /// Whether it takes the sum of the members' entropies beside that of their probabilities.
+    pub fn needs_entropies_of_members(self) -> bool {
+        matches!(self, Self::TotalEntropy | Self::MutualInformation)
     }
 
     /// Members without which nothing can be said: one has neither variance nor pair.

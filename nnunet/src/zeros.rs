@@ -4,15 +4,19 @@
 //! first one that all zeros share, then one of its own, and every processor is interrupted for it. Sums of a large case
 //! begin with such a read, so their zeros are written beforehand, by all threads.
 
-use ndarray::Array4;
+use ndarray::{ArrayViewMut4, Axis};
 use rayon::prelude::*;
 
 /// Values that a thread writes at least: fewer are written before another thread has come from its own work.
 const CHUNK: usize = 1 << 20;
 
-/// Zeros `[output, z, y, x]`.
-pub(crate) fn volumes(shape: [usize; 4]) -> Array4<f32> {
-    Array4::from_shape_vec(shape, zeros(shape.iter().product())).expect("there are as many as the shape asks for")
+/// Writes zeros `[output, z, y, x]` where there may be none yet but those the system would hand out.
+pub(crate) fn write(mut values: ArrayViewMut4<'_, f32>) {
+    if values.len() < CHUNK {
+        values.fill(0.0);
+    } else {
+        values.axis_iter_mut(Axis(1)).into_par_iter().for_each(|mut slice| slice.fill(0.0));
+    }
 }
 
 /// `n` zeros.

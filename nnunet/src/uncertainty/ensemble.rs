@@ -1,8 +1,9 @@
 //! Sums over the members of an ensemble, added one member at a time, and a member slab by slab.
 //!
 //! All entropies need only the sum of the members' probabilities and the sum of their entropies, so memory does not
-//! depend on the number of members, of which one needs less than half, and nothing is written per member. The t-test needs their variances beside, which are
-//! kept if it is asked for; pairwise Dice needs a byte a voxel of every member, kept likewise.
+//! depend on the number of members, of which one needs less than half, and nothing is written per member. What a method
+//! needs beside the first of them is kept if that method is asked for: of total entropy and mutual information the
+//! second, of the t-test variances, of pairwise Dice a byte a voxel of every member.
 
 use ndarray::{Array3, Array4, ArrayView4, Axis};
 use rayon::prelude::*;
@@ -24,8 +25,9 @@ pub struct Ensemble {
     /// `[output, z, y, x]`.
     shape: [usize; 4],
     moments: Moments,
-    /// Bits, one sum a voxel; empty up to the second member, as they follow from the first one's probabilities.
-    entropies: Vec<f64>,
+    /// Bits, one sum a voxel, if a method needs them; empty up to the second member, as they follow from the first one's
+    /// probabilities.
+    entropies: Option<Vec<f64>>,
     /// If pairwise Dice is asked for.
     members: Option<(LabelSet, LabelMaps)>,
     /// Slices of the member at hand that were added; 0 between members.
@@ -45,7 +47,7 @@ impl Ensemble {
     /// An ensemble of one: probabilities `[output, z, y, x]` of its first member. It can be measured by entropies.
     pub fn new(first: &Array4<f32>, head: OutputHead) -> Self {
         let (outputs, z, y, x) = first.dim();
-        let mut ensemble = Self::empty([outputs, z, y, x], head, Variances::Drop, None);
+        let mut ensemble = Self::empty([outputs, z, y, x], head, &UncertaintyMethod::ENTROPIES);
         ensemble.add(first);
         ensemble
     }
@@ -65,20 +67,18 @@ impl Ensemble {
     /// An ensemble of nobody yet, for probabilities of the shape `[output, z, y, x]`, that can be measured by `methods`
     /// once there are enough members.
     pub fn of_none(methods: &[UncertaintyMethod], shape: [usize; 4], labels: &LabelSet) -> Self {
-        let asks_for = |method| methods.contains(&method);
-        let variances = if asks_for(UncertaintyMethod::TTest) { Variances::Keep } else { Variances::Drop };
-        let members = asks_for(UncertaintyMethod::PairwiseDice).then(|| (labels.clone(), LabelMaps::default()));
-        Self::empty(shape, OutputHead::of(labels), variances, members)
+        let mut ensemble = Self::empty(shape, OutputHead::of(labels), methods);
+        let pairs = methods.contains(&UncertaintyMethod::PairwiseDice);
+        ensemble.members = pairs.then(|| (labels.clone(), LabelMaps::default()));
+        ensemble
     }
 
-    fn empty(
-        shape: [usize; 4],
-        head: OutputHead,
-        variances: Variances,
-        members: Option<(LabelSet, LabelMaps)>,
-    ) -> Self {
+    /// Nobody yet, and no label maps.
+    fn empty(shape: [usize; 4], head: OutputHead, methods: &[UncertaintyMethod]) -> Self {
+        let variances = if methods.contains(&UncertaintyMethod::TTest) { Variances::Keep } else { Variances::Drop };
         let moments = Moments::new(shape.iter().product(), variances);
-        Self { head, shape, moments, entropies: Vec::new(), members, n_slices: 0 }
+        let entropies = methods.iter().any(|method| method.needs_entropies_of_members()).then(Vec::new);
+        Self { head, shape, moments, entropies, members: None, n_slices: 0 }
     }
 
     /// Adds a member.
@@ -106,7 +106,8 @@ impl Ensemble {
         let (first, n_voxels, n_all_voxels) = (self.n_slices * y * x, n_slices * y * x, self.n_voxels());
         if n_voxels > 0 {
             self.make_entropies();
-            if let Some(entropies) = self.entropies.get_mut(first..first + n_voxels) {
+            let entropies = self.entropies.as_mut().and_then(|all| all.get_mut(first..first + n_voxels));
+            if let Some(entropies) = entropies {
                 add_entropies(entropies, values, self.head);
             }
             for (output, values) in values.chunks_exact(n_voxels).enumerate() {
@@ -136,14 +137,16 @@ impl Ensemble {
     pub fn add_ensemble(&mut self, other: &Self) {
         assert_eq!(other.shape, self.shape, "ensembles of a case share its grid");
         self.make_entropies();
-        if let Some(only) = other.moments.only()
-            && !self.entropies.is_empty()
-        {
-            add_entropies(&mut self.entropies, only, self.head);
+        if let Some((sums, of_other)) = self.entropies.as_mut().zip(other.entropies.as_ref()) {
+            match other.moments.only() {
+                Some(only) if !sums.is_empty() => add_entropies(sums, only, self.head),
+                _ => {
+                    let n_other = other.moments.n() as f64;
+                    let sums = (sums, of_other).into_par_iter().with_min_len(CHUNK);
+                    sums.for_each(|(sum, other)| *sum += other / n_other);
+                }
+            }
         }
-        let n_other = other.moments.n() as f64;
-        let entropies = (&mut self.entropies, &other.entropies).into_par_iter().with_min_len(CHUNK);
-        entropies.for_each(|(sum, other)| *sum += other / n_other);
         self.moments.add_mean(&other.moments);
         if let Some(((_, maps), (_, of_other))) = self.members.as_mut().zip(other.members.as_ref()) {
             maps.add_all(of_other);
@@ -152,12 +155,13 @@ impl Ensemble {
 
     /// Entropies of the first member, before there are others.
     fn make_entropies(&mut self) {
-        if let Some(only) = self.moments.only()
-            && self.entropies.is_empty()
+        let n_voxels = self.n_voxels();
+        if let Some((entropies, only)) = self.entropies.as_mut().zip(self.moments.only())
+            && entropies.is_empty()
             && !only.is_empty()
         {
-            self.entropies = zeros(self.n_voxels());
-            add_entropies(&mut self.entropies, only, self.head);
+            *entropies = zeros(n_voxels);
+            add_entropies(entropies, only, self.head);
         }
     }
 
@@ -165,7 +169,9 @@ impl Ensemble {
     #[must_use]
     pub fn into_member(mut self) -> Self {
         let n_members = self.moments.n() as f64;
-        self.entropies.par_iter_mut().with_min_len(CHUNK).for_each(|sum| *sum /= n_members);
+        if let Some(entropies) = &mut self.entropies {
+            entropies.par_iter_mut().with_min_len(CHUNK).for_each(|sum| *sum /= n_members);
+        }
         self.moments = self.moments.into_mean();
         self
     }
@@ -178,7 +184,8 @@ impl Ensemble {
     /// Bytes of all sums and label maps. They grow with the members only if pairwise Dice is asked for.
     pub fn n_bytes(&self) -> usize {
         let label_maps = self.members.as_ref().map_or(0, |(_, maps)| maps.n_bytes());
-        self.moments.n_bytes() + self.entropies.len() * size_of::<f64>() + label_maps
+        let entropies = self.entropies.as_ref().map_or(0, Vec::len) * size_of::<f64>();
+        self.moments.n_bytes() + entropies + label_maps
     }
 
     /// Mean probabilities over the members, `[output, z, y, x]`.
@@ -244,18 +251,20 @@ impl Ensemble {
     ///
     /// # Panics
     ///
-    /// For a t-test that was not asked for, or of less than two members.
+    /// For a method that was not asked for, except class entropy, and for a t-test of less than two members.
     pub fn map(&self, method: UncertaintyMethod) -> Option<Array3<f32>> {
         // Divided, not multiplied by an inverse: the mean of ones must be one, or its entropy would be negative.
         let (n_voxels, n_members) = (self.n_voxels(), self.moments.n() as f64);
         let voxels = match method {
             UncertaintyMethod::ClassEntropy => self.by_class_entropy(|_, entropy| entropy),
-            UncertaintyMethod::TotalEntropy if self.entropies.is_empty() => self.by_class_entropy(|_, entropy| entropy),
-            UncertaintyMethod::TotalEntropy => computed(n_voxels, |voxel| self.entropies[voxel] / n_members),
-            UncertaintyMethod::MutualInformation if self.entropies.is_empty() => vec![0.0; n_voxels],
-            UncertaintyMethod::MutualInformation => {
-                self.by_class_entropy(|voxel, entropy| entropy - self.entropies[voxel] / n_members)
-            }
+            UncertaintyMethod::TotalEntropy => match self.sums_of_entropies() {
+                [] => self.by_class_entropy(|_, entropy| entropy),
+                sums => computed(n_voxels, |voxel| sums[voxel] / n_members),
+            },
+            UncertaintyMethod::MutualInformation => match self.sums_of_entropies() {
+                [] => vec![0.0; n_voxels],
+                sums => self.by_class_entropy(|voxel, entropy| entropy - sums[voxel] / n_members),
+            },
             UncertaintyMethod::TTest => {
                 let welch = Welch::new(self.moments.n_samples());
                 computed(n_voxels, |voxel| self.insignificance(voxel, &welch))
@@ -284,6 +293,11 @@ impl Ensemble {
             }
         });
         values
+    }
+
+    /// None of an only member.
+    fn sums_of_entropies(&self) -> &[f64] {
+        self.entropies.as_deref().expect("an ensemble is measured as was asked for")
     }
 
     fn n_voxels(&self) -> usize {

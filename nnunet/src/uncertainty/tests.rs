@@ -264,11 +264,13 @@ fn only_pairwise_dice_takes_memory_for_every_member() {
         (1..n_members).for_each(|_| ensemble.add(&member));
         ensemble.n_bytes()
     };
-    // Ten voxels: the probabilities of two classes, each four bytes; their sums and that of an entropy, each eight.
+    // Ten voxels: the probabilities of two classes, each four bytes; their sums, each eight.
+    assert_eq!([1, 2, 30].map(|n| n_bytes(&[UncertaintyMethod::ClassEntropy], n)), [80, 160, 160]);
+    // The sum of entropies, eight bytes; variances of two classes, each eight; a label of every member.
     assert_eq!(n_bytes(&UncertaintyMethod::ENTROPIES, 1), 80);
     assert_eq!([n_bytes(&UncertaintyMethod::ENTROPIES, 2), n_bytes(&UncertaintyMethod::ENTROPIES, 30)], [240, 240]);
-    assert_eq!([n_bytes(&[UncertaintyMethod::TTest], 2), n_bytes(&[UncertaintyMethod::TTest], 30)], [400, 400]);
-    assert_eq!([2, 30].map(|n| n_bytes(&[UncertaintyMethod::PairwiseDice], n)), [260, 540]);
+    assert_eq!([n_bytes(&[UncertaintyMethod::TTest], 2), n_bytes(&[UncertaintyMethod::TTest], 30)], [320, 320]);
+    assert_eq!([2, 30].map(|n| n_bytes(&[UncertaintyMethod::PairwiseDice], n)), [180, 460]);
 }
 
 #[test]

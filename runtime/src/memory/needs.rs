@@ -132,7 +132,9 @@ impl Work {
         let sums = |n_members| {
             // Other methods keep at most a second sum per output and a label map per member.
             let is_other = !predictor.methods.iter().all(is_entropy);
-            DOUBLE * (n_outputs + 1) + if is_other { DOUBLE * n_outputs + LABEL * n_members } else { 0 }
+            let has_entropies = predictor.methods.iter().any(|method| method.needs_entropies_of_members());
+            let n_sums = n_outputs + u64::from(has_entropies);
+            DOUBLE * n_sums + if is_other { DOUBLE * n_outputs + LABEL * n_members } else { 0 }
         };
         let fold_sums = match n_members {
             1 if predictor.has_sole_member() => LABEL + FLOAT,
