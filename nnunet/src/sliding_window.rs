@@ -12,17 +12,14 @@
 //! are a product of three sums, and no volume of weights is needed.
 
 mod grid;
+mod sums;
 
-use ndarray::{Array4, Array5, ArrayView5, ArrayViewMut3, Axis, Zip, s};
-use rayon::prelude::*;
+use ndarray::{Array4, Array5, ArrayView5, Axis, s};
 
 use crate::importance_map::ImportanceMap;
 use crate::mirroring::{Mirroring, flip};
-use crate::zeros;
 use grid::{AxisGrid, Span};
-
-/// Values from which on adding them up takes longer than sharing them out among threads that may be at another case.
-const WORTH_SHARING: usize = 1 << 20;
+use sums::Sums;
 
 /// Something that turns patches into logits.
 pub trait PatchNetwork {
@@ -99,16 +96,11 @@ impl SlidingWindow {
     ) -> Result<Array4<f32>, WindowError<N::Error>> {
         let (n_channels, z, y, x) = image.dim();
         let grids = self.grids([z, y, x]);
-        let mut sums = Array4::zeros((self.n_outputs, z, y, x));
+        let mut sums = Sums::new([self.n_outputs, z, y, x]);
         let [patch_z, patch_y, patch_x] = self.patch;
         let mut patch = Array5::zeros((1, n_channels, patch_z, patch_y, patch_x));
-        let mut begun_z = 0;
         for in_z in grids[0].spans() {
-            let mut begun_y = 0;
             for in_y in grids[1].spans() {
-                let rows = (begun_z..in_z.in_image.end, begun_y..in_y.in_image.end);
-                zeros::write(sums.slice_mut(s![.., rows.0, rows.1, ..]));
-                begun_y = in_y.in_image.end;
                 for in_x in grids[2].spans() {
                     let place = Place { z: in_z.clone(), y: in_y.clone(), x: in_x };
                     for axes in &self.flips {
@@ -119,9 +111,10 @@ impl SlidingWindow {
                     }
                 }
             }
-            begun_z = in_z.in_image.end;
         }
-        if self.normalize(&grids, &mut sums) { Ok(sums) } else { Err(WindowError::NotFinite) }
+        // Every voxel has received the weights of its patches, once for every flip.
+        let totals = [0, 1, 2].map(|axis| grids[axis].totals(self.importance.along(axis)));
+        sums.into_mean(totals, self.flips.len() as f64).ok_or(WindowError::NotFinite)
     }
 
     fn grids(&self, shape: [usize; 3]) -> [AxisGrid; 3] {
@@ -134,7 +127,7 @@ impl SlidingWindow {
         place: &Place,
         logits: &ArrayView5<'_, f32>,
         axes: &[usize],
-        sums: &mut Array4<f32>,
+        sums: &mut Sums,
     ) -> Result<(), WindowError<E>>
     where
         E: std::error::Error + Send + Sync + 'static,
@@ -149,47 +142,9 @@ impl SlidingWindow {
         let [z, y, x] = place.in_patch();
         let weights = self.importance.weights();
         let weights = weights.slice(s![z.clone(), y.clone(), x.clone()]);
-        let logits = logits.slice(s![.., z, y, x]);
-        let [z, y, x] = place.in_image();
-        let sums = sums.slice_mut(s![.., z, y, x]);
-        let is_worth_sharing = sums.len() >= WORTH_SHARING;
-        let zip = Zip::from(sums).and(logits).and_broadcast(weights);
-        let add = |sum: &mut f32, &logit: &f32, &weight: &f32| *sum += weight * logit;
-        if is_worth_sharing {
-            zip.par_for_each(add);
-        } else {
-            zip.for_each(add);
-        }
+        sums.add(place, &logits.slice(s![.., z, y, x]), &weights);
         Ok(())
     }
-
-    /// Divides every voxel by the weights it has received, once for every flip. Whether all are finite then.
-    fn normalize(&self, grids: &[AxisGrid; 3], sums: &mut Array4<f32>) -> bool {
-        let [along_z, along_y, along_x] = [0, 1, 2].map(|axis| grids[axis].totals(self.importance.along(axis)));
-        let n_flips = self.flips.len() as f64;
-        let divide = |(mut slice, of_z): (ArrayViewMut3<'_, f32>, &f64)| {
-            let mut is_finite = true;
-            for mut volume in slice.outer_iter_mut() {
-                for (mut row, of_y) in volume.outer_iter_mut().zip(&along_y) {
-                    let outer = n_flips * of_z * of_y;
-                    row.iter_mut().zip(&along_x).for_each(|(sum, of_x)| *sum = divide(*sum, outer * of_x));
-                    is_finite &= row.iter().all(|logit| logit.is_finite());
-                }
-            }
-            is_finite
-        };
-        if sums.len() >= WORTH_SHARING {
-            let slices = sums.axis_iter_mut(Axis(1)).into_par_iter().zip(&along_z);
-            slices.map(divide).reduce(|| true, |a, b| a & b)
-        } else {
-            sums.axis_iter_mut(Axis(1)).zip(&along_z).map(divide).fold(true, |a, b| a & b)
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the quotient is a mean of f32 logits")]
-fn divide(sum: f32, total: f64) -> f32 {
-    (f64::from(sum) / total) as f32
 }
 
 /// Where one patch lies.

@@ -4,20 +4,10 @@
 //! first one that all zeros share, then one of its own, and every processor is interrupted for it. Sums of a large case
 //! begin with such a read, so their zeros are written beforehand, by all threads.
 
-use ndarray::{ArrayViewMut4, Axis};
 use rayon::prelude::*;
 
 /// Values that a thread writes at least: fewer are written before another thread has come from its own work.
 const CHUNK: usize = 1 << 20;
-
-/// Writes zeros `[output, z, y, x]` where there may be none yet but those the system would hand out.
-pub(crate) fn write(mut values: ArrayViewMut4<'_, f32>) {
-    if values.len() < CHUNK {
-        values.fill(0.0);
-    } else {
-        values.axis_iter_mut(Axis(1)).into_par_iter().for_each(|mut slice| slice.fill(0.0));
-    }
-}
 
 /// `n` zeros.
 pub(crate) fn zeros<T: Default + Copy + Send>(n: usize) -> Vec<T> {
