@@ -20,7 +20,7 @@ const BALLS: Balls = Balls { name: "Dataset903_Regions", ..Balls::ISOTROPIC };
 const N_IGNORED: usize = 5;
 const IGNORE: u8 = 3;
 const BUDGET: [&str; 10] =
-    ["--epochs", "6", "--cycles", "2", "--iterations", "20", "--checkpoints", "late", "--late", "1"];
+    ["--epochs", "4", "--cycles", "2", "--iterations", "15", "--checkpoints", "late", "--late", "1"];
 
 fn write(raw: &Path) {
     let folder = BALLS.write(raw).unwrap();

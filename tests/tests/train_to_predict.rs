@@ -16,7 +16,7 @@ use phantoms::trial::Trial;
 use serde_json::Value;
 
 const BUDGET: [&str; 10] =
-    ["--epochs", "6", "--cycles", "2", "--iterations", "20", "--checkpoints", "late", "--late", "2"];
+    ["--epochs", "4", "--cycles", "2", "--iterations", "15", "--checkpoints", "late", "--late", "2"];
 
 /// Runs the main job on two folds of `dataset`; the mean Dice of label 1 in what was predicted.
 fn check(work: &Path, dataset: &'static str, configuration: &'static str, plan: &[&str]) -> f64 {
