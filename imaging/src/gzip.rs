@@ -4,10 +4,11 @@
 //! expects; a block costs a few bytes, and what it could have repeated of the one before. The bytes do not depend on the
 //! number of threads. A block of noise, as the last bits of a map are, is stored as it is, which a sample of it tells.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use flate2::write::DeflateEncoder;
-use flate2::{Compression, Crc};
+use flate2::{Compress, Compression, Crc, FlushCompress};
 use rayon::prelude::*;
 
 /// Bytes that are deflated at a time.
@@ -94,11 +95,29 @@ fn deflate(block: &[u8], level: Compression) -> io::Result<(Vec<u8>, Crc)> {
     Ok((bytes, crc))
 }
 
+thread_local! {
+    /// By their level, and kept: a compressor is an aligned piece of memory, and glibc before 2.38 does not find the place of
+    /// such a piece again once it is free, so that every file would leave a hole behind.
+    static COMPRESSORS: RefCell<BTreeMap<u32, Compress>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Blocks of which none is the last, up to a whole byte.
 fn deflated(bytes: &[u8], level: Compression) -> io::Result<Vec<u8>> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), level);
-    encoder.write_all(bytes)?;
-    encoder.flush()?;
-    Ok(std::mem::take(encoder.get_mut()))
+    COMPRESSORS.with_borrow_mut(|compressors| {
+        let compressor = compressors.entry(level.level()).or_insert_with(|| Compress::new(level, false));
+        compressor.reset();
+        let mut found = Vec::with_capacity(bytes.len() / 4 + 64);
+        let mut left = bytes;
+        // It is at its end as soon as it leaves room.
+        while !left.is_empty() || found.len() == found.capacity() {
+            found.reserve(bytes.len() / 4 + 64);
+            let before = compressor.total_in();
+            compressor.compress_vec(left, &mut found, FlushCompress::Sync)?;
+            let n_taken = usize::try_from(compressor.total_in() - before).map_err(io::Error::other)?;
+            left = &left[n_taken..];
+        }
+        Ok(found)
+    })
 }
 
 #[cfg(test)]
