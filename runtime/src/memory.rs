@@ -140,8 +140,8 @@ impl Plan {
         let Footprint { resident, session, peak } = self.footprint;
         let more_sessions = match schedule.sessions {
             Loaded::All => self.n_members.saturating_sub(1) as u64,
-            // The member before is dropped first; what the allocator keeps of it serves the next, which is alike.
-            Loaded::One => 0,
+            // The allocator may keep what the member before has left.
+            Loaded::One => u64::from(self.n_members > 1),
         };
         let loading = peak.saturating_sub(resident);
         let cases = match self.needs[..] {
