@@ -22,7 +22,7 @@ mod prefilter;
 
 use std::ops::Range;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3, Axis, Slice, Zip};
+use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3, ArrayViewMut4, Axis, Slice, Zip};
 use rayon::prelude::*;
 
 use crate::Spacing;
@@ -157,24 +157,36 @@ pub struct Part {
     pub slices: Range<usize>,
 }
 
-/// Resamples every channel of `[channel, z, y, x]` to a part of the new grid:
-/// what [`resample_channels`] has there, bit by bit.
+impl Part {
+    /// Extents `[z, y, x]` of what a plan makes of it.
+    pub fn shape(&self, plan: &ResamplePlan) -> [usize; 3] {
+        let mut shape = plan.to;
+        shape[self.axis] = self.slices.len();
+        shape
+    }
+}
+
+/// Resamples every channel of `[channel, z, y, x]` to a part of the new grid, into `target`: what
+/// [`resample_channels`] has there, bit by bit.
 ///
 /// Only the voxels that the part is made of are read, unless the order is
 /// [`SplineOrder::Cubic`], which makes every voxel of all.
 ///
 /// # Panics
 ///
-/// As [`resample_channel`], and if the part is empty or does not lie on the new grid.
-pub fn resample_part(voxels: ArrayView4<'_, f32>, plan: &ResamplePlan, part: &Part) -> Array4<f32> {
-    let mut shape = plan.to;
-    shape[part.axis] = part.slices.len();
-    let [z, y, x] = shape;
-    let mut resampled = Array4::zeros((voxels.dim().0, z, y, x));
-    for (source, target) in voxels.outer_iter().zip(resampled.outer_iter_mut()) {
+/// As [`resample_channel`], if the part is empty or does not lie on the new grid, and if `target` has not the shape that
+/// [`Part::shape`] says, for as many channels.
+pub fn resample_part(
+    voxels: ArrayView4<'_, f32>,
+    mut target: ArrayViewMut4<'_, f32>,
+    plan: &ResamplePlan,
+    part: &Part,
+) {
+    assert_eq!(target.shape()[1..], part.shape(plan), "the target must have the extents of the part");
+    assert_eq!(target.dim().0, voxels.dim().0, "every channel must have a target");
+    for (source, target) in voxels.outer_iter().zip(target.outer_iter_mut()) {
         channel_part(source, target, plan, part);
     }
-    resampled
 }
 
 fn channel_part(source: ArrayView3<'_, f32>, mut target: ArrayViewMut3<'_, f32>, plan: &ResamplePlan, part: &Part) {

@@ -5,6 +5,8 @@
 //! softmax, and outside the crop everything is background. Departs from it by dividing the logits by a temperature
 //! first, and by doing all of this [slab by slab](each_slab): a scan's probabilities of all classes take gigabytes.
 
+mod background;
+
 use std::ops::Range;
 
 use imaging::resample::{Part, ResamplePlan, resample_channels, resample_part};
@@ -14,8 +16,9 @@ use rayon::prelude::*;
 use crate::dataset::LabelSet;
 use crate::plans::Configuration;
 use crate::preprocess::{CaseProperties, PreprocessError};
+use background::{Frame, background};
 
-/// Bytes of a slab, unless one slice takes more: so few that the memory of one serves the next as well.
+/// Bytes of a slab, unless one slice takes more.
 const SLAB_BYTES: usize = 16 << 20;
 
 /// Rows that a thread activates at least.
@@ -54,7 +57,8 @@ pub fn probabilities(
     head: OutputHead,
     temperature: f32,
 ) -> Result<Array4<f32>, PreprocessError> {
-    let cropped = activated(logits_of_crop(logits, properties, configuration)?, head, temperature);
+    let mut cropped = logits_of_crop(logits, properties, configuration)?;
+    activate_all(&mut cropped, head, temperature);
     Ok(uncrop(cropped, properties, head))
 }
 
@@ -94,24 +98,47 @@ fn each_slab_of(
     let [n_slices, y, x] = properties.original_shape;
     let crop = &properties.crop;
     let kept = crop.range(axis);
+    // The memory of a slab serves the next as well.
+    let mut cropped = Array4::zeros([0; 4]);
+    let mut before: Option<(Frame, Array4<f32>)> = None;
     for first in (0..n_slices).step_by(thickness) {
         let slices = first..(first + thickness).min(n_slices);
         let inside = slices.start.max(kept.start)..slices.end.min(kept.end);
-        let shape = (logits.dim().0, slices.len(), y, x);
+        let shape = [logits.dim().0, slices.len(), y, x];
         if inside.is_empty() {
             on_slab(&background(shape, head));
             continue;
         }
         let part = Part { axis, slices: shifted(&inside, kept.start) };
-        let cropped = activated(resample_part(logits.view(), plan, &part), head, temperature);
-        if cropped.dim() == shape && properties.transpose_forward == [0, 1, 2] {
-            on_slab(&cropped);
+        let [i, j, k] = part.shape(plan);
+        let cropped = of_shape(&mut cropped, [shape[0], i, j, k]);
+        resample_part(logits.view(), cropped.view_mut(), plan, &part);
+        activate_all(cropped, head, temperature);
+        if cropped.shape() == shape && properties.transpose_forward == [0, 1, 2] {
+            on_slab(cropped);
             continue;
         }
         let mut ranges = [0, 1, 2].map(|axis| crop.range(axis));
         ranges[axis] = shifted(&inside, slices.start);
-        on_slab(&in_background(&cropped, shape, (properties.transpose_forward, ranges), head));
+        let frame = Frame { shape, transpose_forward: properties.transpose_forward, ranges };
+        let whole = match before.take().filter(|(before, _)| *before == frame) {
+            Some((_, mut whole)) => {
+                frame.put(cropped, &mut whole);
+                whole
+            }
+            None => frame.around(cropped, head),
+        };
+        on_slab(&whole);
+        before = Some((frame, whole));
     }
+}
+
+/// The buffer, if it has this shape, or another.
+fn of_shape(buffer: &mut Array4<f32>, shape: [usize; 4]) -> &mut Array4<f32> {
+    if buffer.shape() != shape {
+        *buffer = Array4::zeros(shape);
+    }
+    buffer
 }
 
 fn shifted(range: &Range<usize>, by: usize) -> Range<usize> {
@@ -146,15 +173,17 @@ pub fn next_stage_probabilities(
     temperature: f32,
 ) -> Result<Array4<f32>, PreprocessError> {
     let plan = properties.onward(&configuration.resampling_fn_probabilities_kwargs, next_shape)?;
-    Ok(activated(resample_channels(logits, &plan), head, temperature))
+    let mut resampled = resample_channels(logits, &plan);
+    activate_all(&mut resampled, head, temperature);
+    Ok(resampled)
 }
 
-fn activated(mut logits: Array4<f32>, head: OutputHead, temperature: f32) -> Array4<f32> {
+/// Turns logits `[class, z, y, x]` into probabilities, in place.
+fn activate_all(logits: &mut Array4<f32>, head: OutputHead, temperature: f32) {
     logits.axis_iter_mut(Axis(1)).into_par_iter().for_each(|mut slice| {
         let rows = slice.axis_iter_mut(Axis(1)).into_par_iter().with_min_len(MIN_ROWS);
         rows.for_each(|row| activate(row, head, temperature));
     });
-    logits
 }
 
 /// Resamples logits `[class, z, y, x]` to the crop of the file that was kept, in network order.
@@ -210,28 +239,6 @@ fn activate(mut row: ArrayViewMut2<'_, f32>, head: OutputHead, temperature: f32)
     }
 }
 
-/// Probabilities of nothing but background.
-fn background(shape: (usize, usize, usize, usize), head: OutputHead) -> Array4<f32> {
-    let mut whole = Array4::zeros(shape);
-    if head == OutputHead::Softmax {
-        whole.index_axis_mut(Axis(0), 0).fill(1.0);
-    }
-    whole
-}
-
-/// Probabilities in network order where `ranges` of the network's axes lie, and background around them.
-fn in_background(
-    inside: &Array4<f32>,
-    shape: (usize, usize, usize, usize),
-    ([a, b, c], [i, j, k]): ([usize; 3], [Range<usize>; 3]),
-    head: OutputHead,
-) -> Array4<f32> {
-    let mut whole = background(shape, head);
-    let mut transposed = whole.view_mut().permuted_axes([0, a + 1, b + 1, c + 1]);
-    transposed.slice_mut(s![.., i, j, k]).assign(inside);
-    whole
-}
-
 fn uncrop(cropped: Array4<f32>, properties: &CaseProperties, head: OutputHead) -> Array4<f32> {
     let CaseProperties { original_shape, transpose_forward, crop, .. } = properties;
     if properties.cropped_shape == *original_shape && *transpose_forward == [0, 1, 2] {
@@ -239,7 +246,8 @@ fn uncrop(cropped: Array4<f32>, properties: &CaseProperties, head: OutputHead) -
     }
     let [z, y, x] = *original_shape;
     let ranges = [0, 1, 2].map(|axis| crop.range(axis));
-    in_background(&cropped, (cropped.dim().0, z, y, x), (*transpose_forward, ranges), head)
+    let shape = [cropped.dim().0, z, y, x];
+    Frame { shape, transpose_forward: *transpose_forward, ranges }.around(&cropped, head)
 }
 
 #[cfg(test)]

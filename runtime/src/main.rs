@@ -1,5 +1,6 @@
 //! The program `unnunet`: parses, runs, prints the error chain, sets the exit status.
 
+mod allocator;
 mod batch;
 mod choice;
 mod cli;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    allocator::return_large_blocks();
     match cli::Cli::parse().run() {
         Ok(outcome) => outcome.exit_code(),
         Err(error) => {

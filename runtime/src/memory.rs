@@ -20,6 +20,7 @@ use std::num::NonZeroUsize;
 use fs_err as fs;
 use serde::Serialize;
 
+use crate::engine::Provider;
 use needs::CaseNeed;
 
 /// What an allocator keeps between pieces of memory that are in use, and buffers too small to be counted.
@@ -38,17 +39,23 @@ pub(crate) struct Footprint {
     pub(crate) session: u64,
     /// The most so far: loading a session takes more than keeping it.
     pub(crate) peak: u64,
+    /// What sessions may leave behind that are gone, together.
+    pub(crate) left: u64,
 }
 
 impl Footprint {
-    /// Measures what a session has taken since `before`.
+    /// Measures what a session of the provider has taken since `before`.
+    ///
+    /// On a processor a session that is gone leaves nothing: its [large blocks](crate::allocator) went back to the system.
+    /// What a GPU's libraries keep is not known; it is taken to be as much as one session.
     ///
     /// # Errors
     ///
     /// If the system does not say.
-    pub(crate) fn since(before: u64) -> io::Result<Self> {
+    pub(crate) fn since(before: u64, provider: Provider) -> io::Result<Self> {
         let resident = resident()?;
-        Ok(Self { resident, session: resident.saturating_sub(before), peak: peak()? })
+        let session = resident.saturating_sub(before);
+        Ok(Self { resident, session, peak: peak()?, left: if provider.is_gpu() { session } else { 0 } })
     }
 }
 
@@ -137,18 +144,19 @@ impl Plan {
 
     /// The most that the process takes with this schedule, bytes.
     pub(crate) fn peak(&self, schedule: Schedule) -> u64 {
-        let Footprint { resident, session, peak } = self.footprint;
-        let more_sessions = match schedule.sessions {
-            Loaded::All => self.n_members.saturating_sub(1) as u64,
-            // The allocator may keep what the member before has left.
-            Loaded::One => u64::from(self.n_members > 1),
+        let Footprint { resident, session, peak, left } = self.footprint;
+        let n_more = self.n_members.saturating_sub(1) as u64;
+        let sessions = match schedule.sessions {
+            Loaded::All => n_more.saturating_mul(session),
+            Loaded::One if n_more == 0 => 0,
+            Loaded::One => left,
         };
         let loading = peak.saturating_sub(resident);
         let cases = match self.needs[..] {
             [only] => only.alone(self.n_members),
             _ => self.of_many_cases(schedule),
         };
-        let more = cases.saturating_add(more_sessions.saturating_mul(session)).saturating_add(loading);
+        let more = cases.saturating_add(sessions).saturating_add(loading);
         resident.saturating_add(more).saturating_add(more / SLACK_SHARE).saturating_add(SLACK)
     }
 

@@ -17,8 +17,17 @@ use crate::resume::FileDigest;
 /// What happens to a case, in this order: it begins, its members' logits come, and it may fail.
 pub(super) enum Step {
     Begin(Box<Begun>),
-    Logits { index: usize, logits: Array4<f32>, seconds: Seconds },
-    Fail { index: usize, failure: CaseFailure },
+    Logits {
+        index: usize,
+        logits: Array4<f32>,
+        seconds: Seconds,
+    },
+    Fail {
+        index: usize,
+        failure: CaseFailure,
+    },
+    /// Nothing; who sends it knows that all before it is done once it is taken.
+    Pause,
 }
 
 /// A case of which no member's logits have come yet.
@@ -59,6 +68,7 @@ impl<'a> Batch<'a> {
                     }
                 }
                 Step::Fail { index, failure } => (index, Some(failure)),
+                Step::Pause => continue,
             };
             if let Some(current) = cases.remove(&index) {
                 let case = current.finishing.case.clone();

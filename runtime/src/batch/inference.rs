@@ -12,6 +12,7 @@ use nnunet::preprocess::Preprocessed;
 use super::finisher::{Begun, Step};
 use super::{Arrival, Batch, CaseFailure, Ended};
 use crate::members::{MemberError, Members};
+use crate::memory::Loaded;
 use crate::model::ModelMember;
 use crate::network::Network;
 use crate::predict::PredictError;
@@ -51,10 +52,13 @@ impl Batch<'_> {
             if chunk.is_empty() {
                 return;
             }
-            for member in self.predictor.members() {
+            for (n_before, member) in self.predictor.members().enumerate() {
                 let start = Instant::now();
                 let run = members.with(&member.id, |network| {
                     let load = start.elapsed().as_secs_f64();
+                    if n_before > 0 {
+                        self.make_room(finishers);
+                    }
                     self.run_member(member, network, &mut chunk, load);
                 });
                 if let Err(error) = run {
@@ -63,6 +67,17 @@ impl Batch<'_> {
                 if chunk.iter().all(|case| case.has_failed) {
                     break;
                 }
+            }
+        }
+    }
+
+    /// Waits until all logits so far are restored, where memory is spared: those of the next member would lie beside them.
+    ///
+    /// They have had the time in which a session was loaded.
+    fn make_room(self, finishers: &[SyncSender<Step>]) {
+        if self.schedule.sessions == Loaded::One {
+            for finisher in finishers {
+                let _ = finisher.send(Step::Pause);
             }
         }
     }

@@ -4,8 +4,10 @@ use super::*;
 
 const MIB: u64 = 1 << 20;
 
-/// One session of 100 MiB in a process of 150, which took 180 while it was loaded.
-const FOOTPRINT: Footprint = Footprint { resident: 150 * MIB, session: 100 * MIB, peak: 180 * MIB };
+/// One session of 100 MiB in a process of 150, which took 180 while it was loaded; on a GPU.
+const FOOTPRINT: Footprint = Footprint { resident: 150 * MIB, session: 100 * MIB, peak: 180 * MIB, left: 100 * MIB };
+/// The same on a processor.
+const ON_PROCESSOR: Footprint = Footprint { left: 0, ..FOOTPRINT };
 
 fn case(mib: u64) -> CaseNeed {
     CaseNeed {
@@ -37,7 +39,7 @@ fn the_peak_is_what_is_resident_and_what_comes_with_a_tenth_and_slack() {
     let peak = |sessions, chunk, jobs| plan(4, 9, 1).peak(Schedule { sessions, chunk, jobs }) / MIB;
     // Three more sessions, 30 of loading, one case of 4 + 1 + 1 + 10 + 4: 350 with a tenth, after 150 and 64.
     assert_eq!(peak(Loaded::All, 1, 1), 150 + 385 + 64);
-    // One more session at most; three cases of 1 + 10, one of 4 + 1 + 4: 172 with a tenth.
+    // As much as one more session is left; three cases of 1 + 10, one of 4 + 1 + 4: 172 with a tenth.
     assert_eq!(peak(Loaded::One, 3, 1), 150 + 189 + 64);
     // Two jobs share three cases as two and two: 100 + 30 + 2·4 + 3 + 1 + 4·10 + 2·4 = 190 with a tenth.
     assert_eq!(peak(Loaded::One, 3, 2), 150 + 209 + 64);
@@ -57,7 +59,7 @@ fn a_case_that_is_alone_is_not_read_while_it_is_predicted() {
 
 #[test]
 fn sessions_stay_loaded_where_that_takes_less_than_a_chunk_of_cases() {
-    // Of two members one more session, as with one at a time.
+    // Of two members one more session, as may be left of one at a time.
     check(&plan(2, 9, 1), 10_000, Some((Loaded::All, 1, 2, 2)));
     // Four sessions with two jobs need 619 MiB, nine cases of 10 each 485.
     check(&plan(4, 9, 1), 10_000, Some((Loaded::One, 9, 2, 4)));
@@ -67,13 +69,25 @@ fn sessions_stay_loaded_where_that_takes_less_than_a_chunk_of_cases() {
 }
 
 #[test]
+fn on_a_processor_nothing_is_left_of_sessions_that_are_gone() {
+    let plan = |n_members| Plan::new(ON_PROCESSOR, SLOW_LOADING, n_members, vec![case(1); 9]);
+    // 30 of loading, three cases of 1 + 10, one of 4 + 1 + 4: 72 with a tenth.
+    let peak = plan(4).peak(Schedule { sessions: Loaded::One, chunk: 3, jobs: 1 }) / MIB;
+    assert_eq!(peak, 150 + 79 + 64);
+    // With two jobs, two sessions need 168 and a tenth, one and nine cases 156.
+    check(&plan(2), 10_000, Some((Loaded::One, 9, 2, 2)));
+}
+
+#[test]
 fn more_members_take_no_more_memory_once_they_are_loaded_one_at_a_time() {
-    let needed = |n_members| {
-        let plan = plan(n_members, 9, 1);
+    let needed = |footprint, n_members| {
+        let plan = Plan::new(footprint, SLOW_LOADING, n_members, vec![case(1); 9]);
         plan.peak(plan.schedule(u64::MAX, NonZeroUsize::MIN).unwrap())
     };
-    assert!(needed(2) < needed(5));
-    assert_eq!(needed(5), needed(30));
+    assert!(needed(FOOTPRINT, 2) < needed(FOOTPRINT, 5));
+    assert_eq!(needed(FOOTPRINT, 5), needed(FOOTPRINT, 30));
+    assert!(needed(ON_PROCESSOR, 1) < needed(ON_PROCESSOR, 2));
+    assert_eq!(needed(ON_PROCESSOR, 2), needed(ON_PROCESSOR, 30));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(super) fn arrange(
     cases: &[Found],
     before: u64,
 ) -> anyhow::Result<Arrangement> {
-    let footprint = Footprint::since(before).context("cannot measure the memory of a session")?;
+    let footprint = Footprint::since(before, warm.target.provider).context("cannot measure the memory of a session")?;
     let (needs, n_patches) = needs(predictor, cases);
     #[expect(clippy::cast_precision_loss, reason = "an estimate of time")]
     let pace = Pace { load: warm.load, inference: warm.seconds_per_patch * n_patches as f64 };
