@@ -30,7 +30,7 @@ pub(crate) fn return_large_blocks() {}
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod tests {
     use super::*;
-    use crate::memory::resident;
+    use crate::memory::{mib, resident};
 
     #[test]
     fn large_blocks_go_back_to_the_system() {
@@ -47,7 +47,7 @@ mod tests {
             drop(blocks);
             let left = resident().unwrap().saturating_sub(before);
             drop(behind);
-            left as usize / MIB
+            mib(left)
         };
         let by_default = left_of_blocks();
         return_large_blocks();

@@ -46,8 +46,8 @@ pub(crate) struct Footprint {
 impl Footprint {
     /// Measures what a session of the provider has taken since `before`.
     ///
-    /// On a processor a session that is gone leaves nothing: its [large blocks](crate::allocator) went back to the system.
-    /// What a GPU's libraries keep is not known; it is taken to be as much as one session.
+    /// On a processor a session that is gone leaves no [large block](crate::allocator) behind, and the small ones serve the
+    /// next. What a GPU's libraries keep is not known; it is taken to be as much as one session.
     ///
     /// # Errors
     ///

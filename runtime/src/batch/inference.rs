@@ -1,7 +1,8 @@
 //! The stage in the middle: networks, chunk by chunk of cases, member by member.
 //!
 //! In a chunk every member predicts every case before the next member does. Where all sessions stay loaded a chunk is
-//! one case; else it is so many that loading a member takes little of the time, as far as memory holds them.
+//! one case; else it is so many that loading a member takes little of the time, as far as memory holds them, and a member
+//! begins once all logits of the one before are restored.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender};
