@@ -4,28 +4,34 @@
 //! is freed, up to 32 MiB. From then on smaller ones are cut out of heaps, and stay there as gaps that what comes next may
 //! not fit: weights and buffers of sessions that are gone, and what loading the next one takes for a moment.
 
-/// Blocks of so many bytes go back to the system as soon as they are freed. Smaller ones are asked for so often that
-/// their pages had better be kept; at this size no time is lost.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE: libc::c_int = 4 << 20;
-/// What a heap keeps at its end, where buffers come and go: two of the largest, as glibc does.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT: libc::c_int = 2 * LARGE;
+/// Whether [`return_large_blocks`] does what it says: with glibc's allocator.
+pub(crate) const RETURNS_LARGE_BLOCKS: bool = cfg!(all(target_os = "linux", target_env = "gnu"));
 
 /// Keeps nothing of large blocks that are freed. To be called before there are any.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the C library has no safe interface")]
 pub(crate) fn return_large_blocks() {
-    // SAFETY: both calls take two numbers, and say with a third whether they know them.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
-    }
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::return_large_blocks();
 }
 
-/// Nothing: this is about glibc's allocator.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn return_large_blocks() {}
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod glibc {
+    use libc::{M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, c_int, mallopt};
+
+    /// Blocks of so many bytes go back to the system as soon as they are freed. Smaller ones are asked for so often that
+    /// their pages had better be kept; at this size no time is lost.
+    const LARGE: c_int = 4 << 20;
+    /// What a heap keeps at its end, where buffers come and go: two of the largest, as glibc does.
+    const KEPT: c_int = 2 * LARGE;
+
+    #[expect(unsafe_code, reason = "the C library has no safe interface")]
+    pub(super) fn return_large_blocks() {
+        // SAFETY: both calls take two numbers, and say with a third whether they know them.
+        unsafe {
+            mallopt(M_MMAP_THRESHOLD, LARGE);
+            mallopt(M_TRIM_THRESHOLD, KEPT);
+        }
+    }
+}
 
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod tests {

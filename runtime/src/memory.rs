@@ -20,6 +20,7 @@ use std::num::NonZeroUsize;
 use fs_err as fs;
 use serde::Serialize;
 
+use crate::allocator;
 use crate::engine::Provider;
 use needs::CaseNeed;
 
@@ -46,8 +47,8 @@ pub(crate) struct Footprint {
 impl Footprint {
     /// Measures what a session of the provider has taken since `before`.
     ///
-    /// On a processor a session that is gone leaves no [large block](crate::allocator) behind, and the small ones serve the
-    /// next. What a GPU's libraries keep is not known; it is taken to be as much as one session.
+    /// On a processor a session that is gone leaves no [large block](allocator) behind, and the small ones serve the next.
+    /// What a GPU's libraries or another allocator keep is not known; it is taken to be as much as one session.
     ///
     /// # Errors
     ///
@@ -55,7 +56,8 @@ impl Footprint {
     pub(crate) fn since(before: u64, provider: Provider) -> io::Result<Self> {
         let resident = resident()?;
         let session = resident.saturating_sub(before);
-        Ok(Self { resident, session, peak: peak()?, left: if provider.is_gpu() { session } else { 0 } })
+        let leaves_little = allocator::RETURNS_LARGE_BLOCKS && !provider.is_gpu();
+        Ok(Self { resident, session, peak: peak()?, left: if leaves_little { 0 } else { session } })
     }
 }
 

@@ -79,6 +79,14 @@ fn on_a_processor_nothing_is_left_of_sessions_that_are_gone() {
 }
 
 #[test]
+fn as_much_as_a_session_may_be_left_on_a_gpu() {
+    let footprint = |provider| Footprint::since(0, provider).unwrap();
+    let on_gpu = footprint(Provider::Cuda);
+    assert!(on_gpu.session > 0 && on_gpu.left == on_gpu.session, "{on_gpu:?}");
+    assert_eq!(footprint(Provider::Openvino).left, 0);
+}
+
+#[test]
 fn more_members_take_no_more_memory_once_they_are_loaded_one_at_a_time() {
     let needed = |footprint, n_members| {
         let plan = Plan::new(footprint, SLOW_LOADING, n_members, vec![case(1); 9]);
